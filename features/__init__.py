@@ -1,0 +1,1 @@
+"""Features: a shop's raw events in, point-in-time parquet feature tables out."""

@@ -1,0 +1,174 @@
+"""Every table's Arrow schema: names in, columns with types, units and keys out."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+EVENT_TYPES = (
+    "view_item",
+    "add_to_cart",
+    "remove_from_cart",
+    "add_to_wishlist",
+    "purchase",
+    "refund",
+    "view_item_list",
+)
+CHANNELS = ("web", "app", "store", "call_center", "live", "email", "marketplace", "other")
+STAGES = ("new", "active", "cooling", "at_risk", "lapsed")
+
+TIME = pa.timestamp("us", tz="UTC")
+
+
+def _schema(key: tuple[str, ...], *columns: tuple[str, pa.DataType, str]) -> pa.Schema:
+    """One schema: a column of the key may not be null; each column says what it holds."""
+    return pa.schema(
+        [
+            pa.field(name, kind, nullable=name not in key, metadata={"about": about})
+            for name, kind, about in columns
+        ],
+        metadata={"key": ",".join(key)},
+    )
+
+
+EVENTS = _schema(
+    ("event_id", "event_time", "event_type", "channel", "source", "source_row"),
+    ("event_id", pa.string(), "the shop's own id, or a hash of the row's content"),
+    ("event_time", TIME, "UTC, microseconds"),
+    ("event_type", pa.string(), "one of EVENT_TYPES"),
+    ("channel", pa.string(), "one of CHANNELS"),
+    ("customer_id", pa.string(), "null: unknown; kind:value: an identity not yet resolved"),
+    ("product_id", pa.string(), "the shop's own"),
+    ("quantity", pa.float64(), "units, positive, also for a refund; null where it has no meaning"),
+    ("unit_price", pa.float64(), "the shop's currency, per unit; null where unknown"),
+    ("order_id", pa.string(), "the order of a purchase or refund"),
+    ("session_id", pa.string(), "one visit"),
+    ("store_id", pa.string(), "where it happened, for store events"),
+    ("live_session_id", pa.string(), "the broadcast it happened in"),
+    ("request_id", pa.string(), "the recommendation answer that led here"),
+    ("source", pa.string(), "the file it came from"),
+    ("source_row", pa.int64(), "row of that file, from 1"),
+)
+
+PRODUCTS = _schema(
+    ("product_id",),
+    ("product_id", pa.string(), "the shop's own"),
+    ("title", pa.string(), "as shown"),
+    ("category", pa.string(), "as in the shop's catalogue"),
+    ("brand", pa.string(), ""),
+    ("supplier_id", pa.string(), "who delivers it"),
+    ("price", pa.float64(), "the shop's currency"),
+    ("launched_at", TIME, "first on sale"),
+    ("replenishable", pa.bool_(), "bought again and again by its nature"),
+)
+STOCK = _schema(
+    ("product_id", "quantity", "observed_at"),
+    ("product_id", pa.string(), ""),
+    ("store_id", pa.string(), "null: the whole shop"),
+    ("quantity", pa.float64(), "units at hand"),
+    ("observed_at", TIME, "when it was counted"),
+)
+SUPPLIERS = _schema(
+    ("supplier_id",),
+    ("supplier_id", pa.string(), ""),
+    ("name", pa.string(), ""),
+)
+IDENTITIES = _schema(
+    ("kind", "value", "customer_id"),
+    ("kind", pa.string(), "cookie, loyalty, card, app …"),
+    ("value", pa.string(), ""),
+    ("customer_id", pa.string(), "a customer_id, or another identity as kind:value"),
+    ("linked_at", TIME, "known from then on; null: always"),
+)
+CUSTOMERS = _schema(
+    ("customer_id",),
+    ("customer_id", pa.string(), ""),
+    ("country", pa.string(), ""),
+    ("joined_at", TIME, ""),
+)
+QUARANTINE = _schema(
+    ("source", "source_row", "reason", "raw"),
+    ("source", pa.string(), "the file"),
+    ("source_row", pa.int64(), "row of that file, from 1"),
+    ("reason", pa.string(), "a code such as no_product"),
+    ("raw", pa.string(), "the row as JSON"),
+)
+
+INTERACTIONS = _schema(
+    ("customer_id", "product_id"),
+    ("customer_id", pa.string(), ""),
+    ("product_id", pa.string(), ""),
+    ("weight", pa.float32(), "sum of event-type weights, each halved every half-life of its age"),
+    ("views", pa.int32(), "view_item events"),
+    ("carts", pa.int32(), "add_to_cart and add_to_wishlist events"),
+    ("purchases", pa.int32(), "purchase lines"),
+    ("orders", pa.int32(), "distinct orders with it"),
+    ("refunds", pa.int32(), "refund lines"),
+    ("quantity", pa.float64(), "units bought"),
+    ("revenue", pa.float64(), "currency, refunds not taken out"),
+    ("first_time", TIME, "first event"),
+    ("last_time", TIME, "last event"),
+    ("last_purchase_time", TIME, "null where never bought"),
+)
+CUSTOMER_FEATURES = _schema(
+    ("customer_id",),
+    ("customer_id", pa.string(), ""),
+    ("frequency", pa.int32(), "orders"),
+    ("monetary_value", pa.float64(), "currency over all orders, refunds taken out"),
+    ("average_order_value", pa.float64(), "monetary_value / frequency"),
+    ("days_since_last_order", pa.float64(), "days at as_of"),
+    ("tenure_days", pa.float64(), "days from the first event to as_of"),
+    ("average_days_between_orders", pa.float64(), "null for fewer than two orders"),
+    ("first_order_time", TIME, ""),
+    ("last_order_time", TIME, ""),
+    ("last_event_time", TIME, ""),
+    ("events", pa.int32(), "events of every type"),
+    ("products", pa.int32(), "distinct products bought"),
+    ("refund_rate", pa.float64(), "refund lines per purchase line"),
+    ("main_channel", pa.string(), "where most of her orders, else events, happened"),
+    ("lifecycle_stage", pa.string(), "one of STAGES; null for who never ordered"),
+)
+PRODUCT_FEATURES = _schema(
+    ("product_id",),
+    ("product_id", pa.string(), ""),
+    ("popularity_7d", pa.float32(), "purchases, each halved every 7 days of its age"),
+    ("popularity_28d", pa.float32(), "the same, 28 days"),
+    ("popularity_180d", pa.float32(), "the same, 180 days"),
+    ("views_28d", pa.float32(), "views, each halved every 28 days of its age"),
+    ("purchases", pa.int32(), "purchase lines"),
+    ("orders", pa.int32(), "distinct orders"),
+    ("viewers", pa.int32(), "distinct customers who viewed"),
+    ("buyers", pa.int32(), "distinct customers who bought"),
+    ("conversion", pa.float64(), "viewers who bought / viewers; null without views"),
+    ("repeat_rate", pa.float64(), "buyers with two orders or more / buyers"),
+    ("return_rate", pa.float64(), "refund lines / purchase lines"),
+    ("price", pa.float64(), "last paid unit price"),
+    ("first_time", TIME, "first event"),
+    ("last_time", TIME, "last event"),
+    ("age_days", pa.float64(), "days from the first event to as_of"),
+)
+BASKETS = _schema(
+    ("order_id", "order_time", "channel", "products"),
+    ("order_id", pa.string(), ""),
+    ("order_time", TIME, "first purchase line"),
+    ("customer_id", pa.string(), "null: an unknown customer's"),
+    ("channel", pa.string(), ""),
+    ("store_id", pa.string(), ""),
+    ("products", pa.list_(pa.string()), "distinct, sorted"),
+    ("quantity", pa.float64(), "units"),
+    ("revenue", pa.float64(), "currency"),
+)
+
+SCHEMAS = {
+    "events": EVENTS,
+    "products": PRODUCTS,
+    "stock": STOCK,
+    "suppliers": SUPPLIERS,
+    "identities": IDENTITIES,
+    "customers": CUSTOMERS,
+    "quarantine": QUARANTINE,
+    "duplicates": QUARANTINE,
+    "interactions": INTERACTIONS,
+    "customer_features": CUSTOMER_FEATURES,
+    "product_features": PRODUCT_FEATURES,
+    "baskets": BASKETS,
+}

@@ -1,0 +1,1 @@
+"""Models: a history in, ranked products out; code, not trained files."""

@@ -1,0 +1,1 @@
+"""Evaluation: ranked lists and what customers did next in, honest figures out."""

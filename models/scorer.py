@@ -1,0 +1,184 @@
+"""Scorers: histories in codes in, scores for every product out; the protocol every model meets."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Codes: TypeAlias = npt.NDArray[np.int32]
+Scores: TypeAlias = npt.NDArray[np.float32]
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+MODULES = Path(__file__).parent
+
+
+class ModelError(ValueError):
+    """A model that does not exist, cannot be built or cannot be fitted.
+
+    ModelError
+    ├── UnknownModel     no module of that name holds one
+    └── NotFitted        asked for scores before fit or restore
+    """
+
+
+class UnknownModel(ModelError):
+    """No module of that name holds a model."""
+
+
+class NotFitted(ModelError):
+    """Asked for scores before `fit` or `restore`."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of some customers: one row each, one column a product.
+
+    weights: CSR, (rows, products) float32, indices sorted, no duplicates.
+    last_days: (nnz,) float32 beside `weights.data`: age in days of the last event of each entry;
+        None where times are unknown.
+    categories: (products,) int32 code of each product's category, -1 unknown; None without a
+        catalogue.
+    """
+
+    weights: sp.csr_matrix
+    last_days: npt.NDArray[np.float32] | None = None
+    categories: Codes | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of customers."""
+        return int(self.weights.shape[0])
+
+    @property
+    def products(self) -> int:
+        """Number of products, seen or not."""
+        return int(self.weights.shape[1])
+
+    def take(self, rows: npt.NDArray[np.intp]) -> History:
+        """The same for some rows, in their order."""
+        weights = self.weights[rows]
+        if self.last_days is None:
+            return History(weights, None, self.categories)
+        places = sp.csr_matrix(
+            (np.arange(1, self.weights.nnz + 1), self.weights.indices, self.weights.indptr),
+            shape=self.weights.shape,
+        )[rows]
+        return History(weights, self.last_days[places.data - 1], self.categories)
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A model over codes: a dataclass whose fields are its hyperparameters.
+
+    Learned arrays are assigned in `fit`; `arrays` names all of them and `restore` puts them back.
+    Scores of one row and of a batch agree within 1e-5. A scorer that scores by a product of
+    factors also has `factors(history) -> (rows, f)` and `product_factors -> (products, f)`, see
+    `Factored`, so that ranking never builds the full score matrix.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The name of the module that holds it."""
+        ...
+
+    def fit(self, history: History) -> Self:
+        """Learn from the histories of all customers."""
+        ...
+
+    def score(self, history: History) -> Scores:
+        """(rows, products) float32, higher is better; rows need not have been seen in `fit`."""
+        ...
+
+    def similarity(self, products: Codes) -> Scores:
+        """(len(products), products) float32: how alike each product is to the given ones."""
+        ...
+
+    def arrays(self) -> Arrays:
+        """Everything learned, by name."""
+        ...
+
+    def restore(self, arrays: Arrays) -> Self:
+        """Take back what `arrays` gave; arrays may be read-only memory maps."""
+        ...
+
+
+@runtime_checkable
+class Factored(Protocol):
+    """A scorer whose score is `factors(history) @ product_factors.T`."""
+
+    def factors(self, history: History) -> Scores:
+        """(rows, f) float32."""
+        ...
+
+    @property
+    def product_factors(self) -> Scores:
+        """(products, f) float32."""
+        ...
+
+
+def kinds() -> list[str]:
+    """Names of the models at hand: the modules beside this one that hold a class of their kind."""
+    names = [m.name for m in pkgutil.iter_modules([str(MODULES)]) if not m.ispkg]
+    declares = re.compile(r'^    kind: ClassVar\[str\] = "(\w+)"', re.MULTILINE)
+    return sorted(
+        name
+        for name in names
+        if name in declares.findall((MODULES / f"{name}.py").read_text(encoding="utf-8"))
+    )
+
+
+def find(kind: str) -> type[Any]:
+    """The class of a model, imported only now; raises UnknownModel."""
+    if kind not in kinds():
+        raise UnknownModel(f"model must be one of {', '.join(kinds())}, got {kind!r}")
+    module = importlib.import_module(f"models.{kind}")
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__dict__.get("kind") == kind:
+            return value
+    raise UnknownModel(f"models/{kind}.py declares kind {kind!r} but holds no class of it")
+
+
+def make(kind: str, parameters: Mapping[str, Any]) -> Scorer:
+    """A model from its name and hyperparameters; names what is unknown and what there is."""
+    model = find(kind)
+    known = {field.name for field in dataclasses.fields(model) if field.init}
+    for name in parameters:
+        if name not in known:
+            raise ModelError(
+                f"{kind} has no hyperparameter {name!r}; it has {', '.join(sorted(known))}"
+            )
+    scorer: Scorer = model(**parameters)
+    return scorer
+
+
+def parameters(scorer: Scorer) -> dict[str, Any]:
+    """Its hyperparameters by name, as `make` takes them."""
+    fields = dataclasses.fields(scorer)  # type: ignore[arg-type]
+    return {field.name: getattr(scorer, field.name) for field in fields if field.init}
+
+
+__all__ = [
+    "Arrays",
+    "Codes",
+    "Factored",
+    "History",
+    "ModelError",
+    "NotFitted",
+    "Scorer",
+    "Scores",
+    "UnknownModel",
+    "find",
+    "kinds",
+    "make",
+    "parameters",
+]

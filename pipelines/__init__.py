@@ -1,0 +1,1 @@
+"""Pipelines: flows, tracking, settings and the command line over features and models."""

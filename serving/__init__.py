@@ -1,0 +1,1 @@
+"""Serving: a bundle in, ranked products over HTTP out."""
