@@ -8,7 +8,7 @@ from math import isnan, log2
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation.catalogue import gini, of_lists
@@ -55,6 +55,7 @@ def oracle(lists: dict[str, str], k: int) -> dict[str, float]:
     }
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from("ABCD"), st.lists(st.sampled_from("abcdefyz"), unique=True).map("".join)

@@ -21,6 +21,8 @@ def test_the_difference_is_of_the_same_customers_whatever_their_rows() -> None:
     assert got.mean == pytest.approx(0.5 / 3)
     assert got.relative == pytest.approx(0.5)
     assert got.n == 3
+    same = paired(table([0.5, 0.9, 0.1], "abc"), table([0.1, 0.5, 0.9], "cab"), "ndcg", seed=0)
+    assert (same.low, same.high) == (0, 0)
 
 
 def test_p_agrees_with_scipys_paired_t_test() -> None:
@@ -75,8 +77,8 @@ def test_different_customers_are_refused_with_an_example() -> None:
         paired(table([1, 2, 3], "abc"), table([1, 2], "ab"), "ndcg", seed=0)
     with pytest.raises(ValueError, match=r"0 only in the candidate and 2 only .* such as b"):
         paired(table([1], "a"), table([1, 2, 3], "abc"), "ndcg", seed=0)
-    with pytest.raises(ValueError, match=r"candidate must have one row a customer, .* a"):
-        paired(table([1, 2], "aa"), table([1], "a"), "ndcg", seed=0)
+    with pytest.raises(ValueError, match=r"candidate must have one row a customer, .* for a"):
+        paired(table([1, 2, 3], "baa"), table([1], "a"), "ndcg", seed=0)
 
 
 def test_null_in_both_is_left_out_and_null_in_one_is_refused() -> None:

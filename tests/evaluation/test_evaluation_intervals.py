@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation import intervals
@@ -59,6 +59,15 @@ def test_cells_give_the_bootstraps_own_spread_and_skew() -> None:
     assert np.abs(apart).max() < 0.15 * slow.std()
 
 
+def test_what_a_wide_cell_hides_is_drawn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "CELLS", 2)
+    monkeypatch.setattr(intervals, "EXTREMES", 1)
+    values = np.arange(1_000.0)
+    means = intervals._by_cells(values, 10_000, np.random.default_rng(0))
+    assert means.mean() == pytest.approx(values.mean(), rel=0.01)
+    assert means.std() == pytest.approx(values.std() / np.sqrt(1_000), rel=0.03)
+
+
 def test_few_distinct_values_are_drawn_exactly() -> None:
     """A hit rate of a quarter: the resampled mean is binomial and takes whole steps of 1/n."""
     values = np.repeat([0.0, 1.0], [300, 100])
@@ -67,6 +76,7 @@ def test_few_distinct_values_are_drawn_exactly() -> None:
     assert means.std() == pytest.approx(np.sqrt(0.25 * 0.75 / 400), rel=0.06)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40),
     st.randoms(use_true_random=False),

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation.metrics import METRICS, names, over_folds, per_customer
@@ -84,6 +84,7 @@ CUSTOMERS = st.sampled_from(["ann", "bob", "cleo", "dan"])
 PRODUCTS = st.sampled_from([f"p{i}" for i in range(8)])
 
 
+@settings(deadline=None)
 @given(
     lists=st.dictionaries(CUSTOMERS, st.lists(PRODUCTS, unique=True)),
     truth=st.dictionaries(
@@ -104,6 +105,7 @@ def test_every_metric_is_what_its_definition_says(
             assert judged[customer][name] == (None if value is None else pytest.approx(value))
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_the_order_of_rows_says_nothing(random, k: int) -> None:  # type: ignore[no-untyped-def]
     lists = {c: random.sample([f"p{i}" for i in range(12)], 8) for c in "abc"}

@@ -22,10 +22,10 @@ def means(table: pa.Table, name: str) -> dict[str, float | None]:
 
 ATTRIBUTES = pa.table(
     {
-        "customer_id": ["d", "a", "b", "c"],
-        "lifecycle_stage": ["lapsed", "active", "active", None],
-        "main_channel": ["web", "store", "kiosk", None],
-        "frequency": pa.array([3, 10, 9, 0], pa.int32()),
+        "customer_id": ["c", "a", "b", "d"],
+        "lifecycle_stage": [None, "active", "active", "lapsed"],
+        "main_channel": [None, "store", "kiosk", "web"],
+        "frequency": pa.array([0, 10, 9, 3], pa.int32()),
     }
 )
 PEOPLE = figures(a=1.0, b=0.0, c=0.5, d=0.25, stranger=0.75)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation.split import Fold, folds, leave_last_out, validation_fold
@@ -30,6 +30,7 @@ def test_the_search_looks_at_the_month_before_the_first_fold() -> None:
     assert validation_fold(LAST, horizon_days=30, n=2) == Fold(day(90), day(60))
 
 
+@settings(deadline=None)
 @given(
     last=st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
     horizon=st.integers(1, 400),
@@ -119,6 +120,7 @@ def test_no_events_give_three_empty_tables() -> None:
     assert [table.schema for table in leave_last_out(events)] == [events.schema] * 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), max_size=30))
 def test_every_event_is_in_one_part_and_no_customer_learns_from_later(customers: list[str]) -> None:
     events = pa.table({"customer_id": pa.array(customers, "str"), "row": range(len(customers))})
