@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+import models
+
 Codes: TypeAlias = npt.NDArray[np.int32]
 Scores: TypeAlias = npt.NDArray[np.float32]
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
-MODULES = Path(__file__).parent
+Learned = TypeVar("Learned")
 
 
 class ModelError(ValueError):
@@ -64,16 +65,33 @@ class History:
         """Number of products, seen or not."""
         return int(self.weights.shape[1])
 
-    def take(self, rows: npt.NDArray[np.intp]) -> History:
-        """The same for some rows, in their order."""
-        weights = self.weights[rows]
-        if self.last_days is None:
-            return History(weights, None, self.categories)
-        places = sp.csr_matrix(
-            (np.arange(1, self.weights.nnz + 1), self.weights.indices, self.weights.indptr),
-            shape=self.weights.shape,
-        )[rows]
-        return History(weights, self.last_days[places.data - 1], self.categories)
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> History:
+        """The same for some rows, in their order; costs what is taken, not what is left."""
+        pointers = self.weights.indptr
+        lengths = pointers[rows + 1] - pointers[rows]
+        taken = np.zeros(len(rows) + 1, dtype=pointers.dtype)  # the new indptr
+        np.cumsum(lengths, out=taken[1:])
+        places = np.arange(taken[-1]) + np.repeat(pointers[rows] - taken[:-1], lengths)
+        weights = sp.csr_matrix(
+            (self.weights.data[places], self.weights.indices[places], taken),
+            shape=(len(rows), self.products),
+        )
+        days = None if self.last_days is None else self.last_days[places]
+        return History(weights, days, self.categories)
+
+    def check(self) -> None:
+        """Raise ModelError where a model could not learn: nothing there, or impossible weights."""
+        if not self.weights.nnz:
+            raise ModelError(
+                "a model must have at least 1 interaction to learn from, got "
+                f"{self.rows} customers, {self.products} products and 0 interactions"
+            )
+        wrong = ~(np.isfinite(self.weights.data) & (self.weights.data > 0))
+        if wrong.any():
+            raise ModelError(
+                f"weights must be finite and above 0, got {self.weights.data[wrong][0]} "
+                f"and {int(wrong.sum())} such in all"
+            )
 
 
 @runtime_checkable
@@ -82,8 +100,8 @@ class Scorer(Protocol):
 
     Learned arrays are assigned in `fit`; `arrays` names all of them and `restore` puts them back.
     Scores of one row and of a batch agree within 1e-5. A scorer that scores by a product of
-    factors also has `factors(history) -> (rows, f)` and `product_factors -> (products, f)`, see
-    `Factored`, so that ranking never builds the full score matrix.
+    factors also has `customer_factors(history) -> (rows, f)` and `product_factors ->
+    (products, f)`, see `Factored`, so that ranking never builds the full score matrix.
     """
 
     @property
@@ -114,9 +132,9 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Factored(Protocol):
-    """A scorer whose score is `factors(history) @ product_factors.T`."""
+    """A scorer whose score is `customer_factors(history) @ product_factors.T`."""
 
-    def factors(self, history: History) -> Scores:
+    def customer_factors(self, history: History) -> Scores:
         """(rows, f) float32."""
         ...
 
@@ -127,13 +145,13 @@ class Factored(Protocol):
 
 
 def kinds() -> list[str]:
-    """Names of the models at hand: the modules beside this one that hold a class of their kind."""
-    names = [m.name for m in pkgutil.iter_modules([str(MODULES)]) if not m.ispkg]
+    """Names of the models at hand: the modules of this package that hold a class of their kind."""
     declares = re.compile(r'^    kind: ClassVar\[str\] = "(\w+)"', re.MULTILINE)
+    files = [path for folder in models.__path__ for path in Path(folder).glob("*.py")]
     return sorted(
-        name
-        for name in names
-        if name in declares.findall((MODULES / f"{name}.py").read_text(encoding="utf-8"))
+        path.stem
+        for path in files
+        if path.stem in declares.findall(path.read_text(encoding="utf-8"))
     )
 
 
@@ -167,6 +185,34 @@ def parameters(scorer: Scorer) -> dict[str, Any]:
     return {field.name: getattr(scorer, field.name) for field in fields if field.init}
 
 
+def fitted(value: Learned | None, scorer: Scorer) -> Learned:
+    """What a scorer learned; raises NotFitted where it has not yet."""
+    if value is None:
+        raise NotFitted(f"{scorer.kind} must be fitted or restored before it is asked, got neither")
+    return value
+
+
+def at_least(least: float, **values: float) -> None:
+    """Raise ModelError for a hyperparameter below the least it may be, or not a number."""
+    for name, value in values.items():
+        if not value >= least:
+            raise ModelError(f"{name} must be at least {least}, got {value}")
+
+
+def above(bound: float, **values: float) -> None:
+    """Raise ModelError for a hyperparameter that is not a finite number above a bound."""
+    for name, value in values.items():
+        if not bound < value < float("inf"):
+            raise ModelError(f"{name} must be above {bound} and finite, got {value}")
+
+
+def one_of(choices: tuple[str, ...], **values: str) -> None:
+    """Raise ModelError for a hyperparameter that is none of the choices."""
+    for name, value in values.items():
+        if value not in choices:
+            raise ModelError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
 __all__ = [
     "Arrays",
     "Codes",
@@ -177,8 +223,12 @@ __all__ = [
     "Scorer",
     "Scores",
     "UnknownModel",
+    "above",
+    "at_least",
     "find",
+    "fitted",
     "kinds",
     "make",
+    "one_of",
     "parameters",
 ]
