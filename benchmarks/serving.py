@@ -1,0 +1,277 @@
+"""Serving: one als model in, requests per second of four servers side by side out.
+
+    python benchmarks/serving.py [--customers 20000] [--products 5000] [--json FILE]
+
+ours    `python -m serving` on the published bundle
+bare    hello as JSON, Starlette on the same uvicorn with the same options
+naive   FastAPI calling implicit's `recommend` for each request, the same options
+mlflow  `mlflow models serve` of the same model as a pyfunc
+
+All four start before the first is asked; the rounds go over them in turn. The load comes from
+`benchmarks/load.py`, a closed loop in a process of its own. BLAS has one thread in each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "benchmarks"
+sys.path[0] = str(ROOT)  # run as a script, benchmarks/features.py would stand before features
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "true"}
+
+SERVER = ["--http", "httptools", "--loop", "uvloop", "--ws", "none", "--log-level", "warning"]
+SERVER += ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=30"]
+
+
+@dataclass
+class Server:
+    """One server: how it is started, what it is asked, what it reached."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    asks: list[dict[str, Any]]
+    port: int = 0
+    results: list[dict[str, float]] = field(default_factory=list)
+
+    def median(self, what: str) -> float:
+        """The middle of its rounds."""
+        return statistics.median(result[what] for result in self.results)
+
+
+def main() -> None:
+    """Make the model, start the servers, ask them in turn, print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--products", type=int, default=5_000)
+    parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without", nargs="*", default=[], help="servers to leave out")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        servers = [s for s in make(Path(folder), given) if s.name not in given.without]
+        for server in servers:
+            stack.enter_context(running(server, Path(folder)))
+        print(f"{'':11}{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}")
+        for _ in range(given.rounds):
+            for server in servers:
+                server.results.append(load(server, Path(folder), given))
+        report(servers, given)
+
+
+def make(folder: Path, given: argparse.Namespace) -> list[Server]:
+    """The bundle and the same model for the others; then how each is started and asked."""
+    import numpy as np
+    import pyarrow as pa
+    import scipy.sparse as sp
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    from features.artifact import point
+    from models import bundle
+    from models.recommender import Recommender
+    from models.scorer import make as scorer
+
+    started = time.monotonic()
+    rng = np.random.default_rng(0)
+    popular = np.cumsum(1 / np.arange(10, given.products + 10))
+    lengths = rng.integers(5, 40, given.customers)
+    rows = np.repeat(np.arange(given.customers), lengths)
+    near = rng.integers(0, given.products, given.customers)[rows]  # each has a taste of her own
+    common = np.searchsorted(popular, rng.uniform(0, popular[-1], len(rows)))
+    own = (near + rng.integers(0, 100, len(rows))) % given.products
+    columns = np.where(rng.random(len(rows)) < 0.5, common, own)
+    customers = np.array([f"customer-{row}" for row in range(given.customers)])
+    products = np.array([f"product-{code}" for code in range(given.products)])
+    interactions = pa.table(
+        {
+            "customer_id": customers[rows],
+            "product_id": products[columns],
+            "weight": np.ones(len(rows), np.float32),
+        }
+    )
+    parameters = {"factors": given.factors, "iterations": 5}
+    recommender = Recommender(scorer("als", parameters)).fit(interactions)
+    ids = recommender.products.to_pylist()
+    counts = np.bincount(recommender.history.weights.indices, minlength=len(ids))
+    id = bundle.write(
+        folder / "bundles",
+        recommender,
+        products=pa.table({"product_id": ids, "title": [f"The {id}" for id in ids]}),
+        customers=pa.table(
+            {"customer_id": recommender.customers, "lifecycle_stage": recommender.customers}
+        ),
+        popular=recommender.products.take(pa.array(np.argsort(-counts))),
+        seen="drop",
+        about={"model": {"name": "als", "version": "1"}},
+    )
+    point(folder / "bundles" / "current", id)
+
+    model = AlternatingLeastSquares(factors=given.factors)
+    model.item_factors = np.ascontiguousarray(recommender.scorer.product_factors)  # type: ignore[attr-defined]
+    model.user_factors = recommender.scorer.customer_factors(recommender.history)  # type: ignore[attr-defined]
+    (folder / "naive").mkdir()
+    model.save(str(folder / "naive" / "model.npz"))
+    sp.save_npz(folder / "naive" / "history.npz", recommender.history.weights)
+    known = {"customers": recommender.customers.to_pylist(), "products": ids}
+    (folder / "naive" / "ids.json").write_text(json.dumps(known))
+    print(
+        f"{len(known['customers']):,} customers, {len(ids):,} products, {given.factors} factors, "
+        f"made in {time.monotonic() - started:.0f} s; {given.connections} connections, "
+        f"{given.rounds} rounds of {given.seconds:g} s each\n"
+    )
+    asked = rng.permutation(known["customers"])[:5000].tolist()
+    return listed(folder, asked)
+
+
+def listed(folder: Path, asked: list[str]) -> list[Server]:
+    """The four servers, asked for the same customers."""
+    uvicorn = [sys.executable, "-m", "uvicorn", *SERVER, "--app-dir", str(HERE), "--port", "{port}"]
+    mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    path = "/customers/{}/recommendations"
+    record = [
+        {"path": "/invocations", "body": {"dataframe_records": [{"customer_id": id}]}}
+        for id in asked
+    ]
+    return [
+        Server(
+            "ours",
+            [sys.executable, "-m", "serving"],
+            {"REGULARS_BUNDLES": str(folder / "bundles"), "REGULARS_LOG_LEVEL": "warning"},
+            [{"path": "/v1" + path.format(id)} for id in asked],
+        ),
+        Server("bare", [*uvicorn, "hello_app:app"], {}, [{"path": "/"}]),
+        Server(
+            "naive",
+            [*uvicorn, "naive_app:app"],
+            {"NAIVE_MODEL": str(folder / "naive")},
+            [{"path": path.format(id)} for id in asked],
+        ),
+        Server("mlflow", [*mlflow, "-m", str(folder / "mlflow"), "-p", "{port}"], {}, record),
+    ]
+
+
+@contextlib.contextmanager
+def running(server: Server, folder: Path) -> Iterator[None]:
+    """The server, until the end; it has answered once."""
+    if server.name == "mlflow":
+        save_pyfunc(folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        server.port = free.getsockname()[1]
+    command = [part.format(port=server.port) for part in server.command]
+    environment = os.environ | server.environment | {"REGULARS_PORT": str(server.port)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with (folder / f"{server.name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait(server, process, folder)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 15)
+        process.wait(timeout=30)
+
+
+def wait(server: Server, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until the first request is answered with ten products."""
+    first = server.asks[0]
+    body = json.dumps(first["body"]).encode() if "body" in first else None
+    url = f"http://127.0.0.1:{server.port}{first['path']}"
+    for _ in range(600):
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                answer = response.read().decode()
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+            continue
+        if server.name != "bare" and answer.count("product_id") != 10:
+            raise SystemExit(f"{server.name} answers {answer[:300]}")
+        return
+    log = (folder / f"{server.name}.log").read_text()
+    raise SystemExit(f"{server.name} does not answer; its log ends with\n{log[-2000:]}")
+
+
+def save_pyfunc(folder: Path) -> None:
+    """The same model as MLflow serves it."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+
+        mlflow.pyfunc.save_model(
+            str(folder / "mlflow"),
+            python_model=str(HERE / "mlflow_model.py"),
+            artifacts={"folder": str(folder / "naive")},
+            pip_requirements=[],
+        )
+
+
+def load(server: Server, folder: Path, given: argparse.Namespace) -> dict[str, float]:
+    """One round of load on a server."""
+    asks = folder / f"{server.name}.json"
+    asks.write_text(json.dumps(server.asks))
+    command = [sys.executable, str(HERE / "load.py"), "--port", str(server.port)]
+    command += ["--requests", str(asks), "--connections", str(given.connections)]
+    command += ["--seconds", str(given.seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout)
+    if result["failed"]:
+        raise SystemExit(f"{server.name}: {result['failed']:.0f} requests failed")
+    print(
+        f"{server.name:11}{result['per_second']:11,.0f}{result['p50_ms']:9.2f}{result['p99_ms']:9.2f}",
+        flush=True,
+    )
+    return result
+
+
+def report(servers: list[Server], given: argparse.Namespace) -> None:
+    """Ours beside each of the others, the middle of the rounds."""
+    ours, *others = servers
+    case = f"{given.customers:,} customers x {given.products:,} products"
+    rows = []
+    print(f"\n{'middle of the rounds':24}{'ours':>10}{'other':>10}{'ratio':>9}")
+    for other in others:
+        for what, unit in (("per_second", "requests/s"), ("p50_ms", "ms"), ("p99_ms", "ms")):
+            one, two = ours.median(what), other.median(what)
+            name = what.removesuffix("_ms")
+            rows.append(
+                {
+                    "case": f"{case}, {name}",
+                    "ours": one,
+                    "other": two,
+                    "other_name": other.name,
+                    "ratio": one / two,
+                    "unit": unit,
+                }
+            )
+            print(f"{other.name + ', ' + name:24}{one:10,.2f}{two:10,.2f}{one / two:9.2f}")
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Shelves: one opened bundle in, what answers are made from at hand in memory out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.bundle import Bundle, open_bundle
+from models.scorer import Codes, Scores
+from serving.answers import Filters, Model
+from serving.catalogue import Catalogue, catalogue
+
+BLOCK = 10_000
+REASONS = 20  # a product is shown because of another only where it is among its so many most alike
+ALIKE = 0.1  # and not by less than this share of the best
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # itself, never another
+class Shelf:
+    """One bundle, ready to answer from. A request takes one shelf and keeps it to its end.
+
+    row_of: row of a customer; code: code of a product, -1 where unknown.
+    product_ids, titles: by code; a title is the id where the catalogue has none.
+    lists_products, lists_scores: (customers, L), the same arrays as the bundle's.
+    popular: codes of the available products, most popular first.
+    indptr, indices: histories, CSR: what customer `row` took is indices[indptr[row] : …].
+    neighbours: by code, the codes that the model finds alike: for reasons.
+    because: by code, the reason that names the product.
+    personal: whether the model looks at the customer at all.
+    """
+
+    bundle: Bundle
+    model: Model
+    row_of: dict[str, int]
+    code: Callable[[str], int]
+    product_ids: list[str]
+    titles: list[str]
+    catalogue: Catalogue
+    lists_products: Codes
+    lists_scores: Scores
+    popular: Codes
+    indptr: npt.NDArray[np.int64]
+    indices: Codes
+    neighbours: list[tuple[int, ...]]
+    because: list[str]
+    personal: bool
+
+    @property
+    def as_of(self) -> str | None:
+        """The time that nothing in the bundle is later than, ISO; None where it does not say."""
+        as_of = self.bundle.manifest.get("as_of")
+        return None if as_of is None else str(as_of)
+
+
+def put_up(directory: Path) -> Shelf:
+    """Open, verify and lay out a bundle; meant for a thread beside the one that answers."""
+    bundle = open_bundle(directory)
+    products = catalogue(bundle.products)
+    product_ids = [id for block in _blocks(bundle.products["product_id"]) for id in block]
+    named = [title for block in _blocks(bundle.products["title"]) for title in block]
+    titles = [title or id for title, id in zip(named, product_ids, strict=True)]
+    history = bundle.recommender.history.weights
+    row_of: dict[str, int] = {}
+    for block in _blocks(bundle.customers["customer_id"]):
+        row_of.update(zip(block, range(len(row_of), len(row_of) + len(block)), strict=True))
+    code = bundle.recommender.product_map.code
+    code("")  # its first call is the slow one
+    about = bundle.manifest.get("model") or {}
+    kind = bundle.recommender.scorer.kind
+    shelf = Shelf(
+        bundle=bundle,
+        model=Model(str(about.get("name") or kind), str(about.get("version") or bundle.id)),
+        row_of=row_of,
+        code=code,
+        product_ids=product_ids,
+        titles=titles,
+        catalogue=products,
+        lists_products=bundle.lists_products,
+        lists_scores=bundle.lists_scores,
+        popular=bundle.popular[products.available[bundle.popular]],
+        indptr=history.indptr,
+        indices=history.indices,
+        neighbours=_neighbours(bundle),
+        because=[f"because you chose {title}" for title in titles],
+        personal=kind != "popularity",
+    )
+    products.allowed(Filters())
+    return shelf
+
+
+def _neighbours(bundle: Bundle) -> list[tuple[int, ...]]:
+    """By code, its most similar products that are alike enough to be a reason."""
+    codes, scores = bundle.similar_products[:, :REASONS], bundle.similar_scores[:, :REASONS]
+    enough = (codes >= 0) & (scores >= ALIKE * scores[:, :1])  # -1 stands beside -inf
+    counts = enough.sum(axis=1).tolist()
+    found: list[tuple[int, ...]] = []
+    for start in range(0, len(codes), BLOCK):
+        block = codes[start : start + BLOCK].tolist()
+        some = counts[start : start + BLOCK]
+        found += [tuple(row[:count]) for row, count in zip(block, some, strict=True)]
+        time.sleep(0)
+    return found
+
+
+def _blocks(column: pa.ChunkedArray) -> Iterator[list[str]]:
+    """A column's values, letting other threads run in between."""
+    for start in range(0, len(column), BLOCK):
+        yield column.slice(start, BLOCK).to_pylist()
+        time.sleep(0)
