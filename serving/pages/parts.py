@@ -26,6 +26,12 @@ class Product(NamedTuple):
     brand: str | None
     price: float | None
     hue: int
+    currency: str = ""
+
+    @property
+    def price_text(self) -> str | None:
+        """The price as a person reads it."""
+        return None if self.price is None else f"{self.price:,.2f} {self.currency}".strip()
 
 
 def product(shelf: Shelf, code: int) -> Product:
@@ -34,8 +40,16 @@ def product(shelf: Shelf, code: int) -> Product:
         shelf.bundle.products[name][code].as_py() for name in ("category", "brand", "price")
     )
     places, _ = shelf.catalogue.columns["category"]
-    hue = int(places[code]) % HUES
-    return Product(shelf.product_ids[code], shelf.titles[code], category, brand, price, hue)
+    hue = int(places[code]) % HUES if category else _spread(shelf.titles[code])
+    currency = str(shelf.bundle.manifest.get("currency") or "")
+    title = shelf.titles[code]
+    return Product(shelf.product_ids[code], title, category, brand, price, hue, currency)
+
+
+def _spread(title: str) -> int:
+    """A hue for a product without a category: alike for titles that begin alike."""
+    first = title.split(maxsplit=1)[0] if title.split() else title
+    return hashlib.blake2b(first.encode(), digest_size=1).digest()[0] % HUES
 
 
 def tile(of: Product) -> Markup:
@@ -72,7 +86,7 @@ def bar(share: float) -> Markup:
 
 def card(of: Product, href: str, *beside: Markup | None, rank: int | None = None) -> Markup:
     """A product in a list; its title leads to what is similar."""
-    facts = [of.category, of.brand, None if of.price is None else f"{of.price:,.2f}"]
+    facts = [of.category, of.brand, of.price_text]
     shown = " · ".join(fact for fact in facts if fact) or of.product_id
     return tag(
         "li",
