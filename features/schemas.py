@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pyarrow as pa
 
 EVENT_TYPES = (
@@ -19,14 +21,13 @@ STAGES = ("new", "active", "cooling", "at_risk", "lapsed")
 TIME = pa.timestamp("us", tz="UTC")
 
 
-def _schema(key: tuple[str, ...], *columns: tuple[str, pa.DataType, str]) -> pa.Schema:
-    """One schema: a column of the key may not be null; each column says what it holds."""
+def _schema(required: tuple[str, ...], *columns: tuple[str, pa.DataType, str]) -> pa.Schema:
+    """One schema: a required column is never null; each column says what it holds."""
     return pa.schema(
         [
-            pa.field(name, kind, nullable=name not in key, metadata={"about": about})
+            pa.field(name, kind, nullable=name not in required, metadata={"about": about})
             for name, kind, about in columns
         ],
-        metadata={"key": ",".join(key)},
     )
 
 
@@ -108,6 +109,9 @@ INTERACTIONS = _schema(
     ("first_time", TIME, "first event"),
     ("last_time", TIME, "last event"),
     ("last_purchase_time", TIME, "null where never bought"),
+    ("refunded_quantity", pa.float64(), "units given back"),
+    ("browsing", pa.int64(), "state: the weight of other events at the anchor, see features.decay"),
+    ("buying", pa.int64(), "state: the weight of purchases at the anchor, before refunds"),
 )
 CUSTOMER_FEATURES = _schema(
     ("customer_id",),
@@ -126,6 +130,11 @@ CUSTOMER_FEATURES = _schema(
     ("refund_rate", pa.float64(), "refund lines per purchase line"),
     ("main_channel", pa.string(), "where most of her orders, else events, happened"),
     ("lifecycle_stage", pa.string(), "one of STAGES; null for who never ordered"),
+    ("first_event_time", TIME, ""),
+    ("purchases", pa.int32(), "purchase lines"),
+    ("refunds", pa.int32(), "refund lines"),
+    *((f"events_{channel}", pa.int32(), f"events in {channel}") for channel in CHANNELS),
+    *((f"orders_{channel}", pa.int32(), f"orders in {channel}") for channel in CHANNELS),
 )
 PRODUCT_FEATURES = _schema(
     ("product_id",),
@@ -145,10 +154,18 @@ PRODUCT_FEATURES = _schema(
     ("first_time", TIME, "first event"),
     ("last_time", TIME, "last event"),
     ("age_days", pa.float64(), "days from the first event to as_of"),
+    ("refunds", pa.int32(), "refund lines"),
+    ("viewers_who_bought", pa.int32(), "distinct customers who viewed and bought"),
+    ("repeat_buyers", pa.int32(), "distinct customers with two orders or more"),
+    ("price_time", TIME, "when the last price was paid"),
+    *(
+        (f"{name}_worth", pa.int64(), f"state: {name} at the anchor, see features.decay")
+        for name in ("popularity_7d", "popularity_28d", "popularity_180d", "views_28d")
+    ),
 )
 BASKETS = _schema(
     ("order_id", "order_time", "channel", "products"),
-    ("order_id", pa.string(), ""),
+    ("order_id", pa.string(), "the shop's own, or the event_id of a purchase without one"),
     ("order_time", TIME, "first purchase line"),
     ("customer_id", pa.string(), "null: an unknown customer's"),
     ("channel", pa.string(), ""),
@@ -172,3 +189,25 @@ SCHEMAS = {
     "product_features": PRODUCT_FEATURES,
     "baskets": BASKETS,
 }
+
+
+def document() -> str:
+    """docs/data-contracts.md: every table with its columns, types and meanings."""
+    lines = [
+        "# Data contracts",
+        "",
+        "Every table Regulars reads and writes, as parquet. Made by `python -m features.schemas`, "
+        "from the schemas that the code checks. Bold columns are never null. Times are "
+        "UTC with microseconds; money is the shop's currency.",
+    ]
+    for name, schema in SCHEMAS.items():
+        lines += ["", f"## {name}", "", "| column | type | what |", "|---|---|---|"]
+        for column in schema:
+            about = column.metadata[b"about"].decode()
+            shown = column.name if column.nullable else f"**{column.name}**"
+            lines.append(f"| {shown} | {column.type} | {about} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
