@@ -138,6 +138,7 @@ def compare(
     """
     with command(workspace, json) as out:
         from pipelines import compare as comparing
+        from pipelines import compare_page
 
         work = job(out, shop=shop, overrides=set_)
         done = comparing.run(work.shop, work.tracking, names=runs or ())
@@ -157,7 +158,7 @@ def compare(
         title = f"{metric.replace('_at_', '@')}, difference from {done['baseline']}"
         out.show(table(title, ["model", "difference>", "95 %>", "relative>", "customers>"], rows))
         if page is not None:
-            write_text(page, comparing.page(done))
+            write_text(page, compare_page.page(done))
             out.show(f"page: {page}")
         out.done(done)
 

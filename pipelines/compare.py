@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.evaluation.compare import paired
-from pipelines import judgement, report
+from pipelines import judgement
 from pipelines.settings import BASELINE, Shop
 from pipelines.tracking import JUDGED, Run, Tracking, TrackingError
 
@@ -18,8 +18,9 @@ def run(shop: Shop, tracking: Tracking, *, names: Sequence[str] = ()) -> dict[st
     """Compare runs with the first of them; a name is a model's, meaning its newest, or a run's id.
 
     Without names: every model of the newest judgement, against popularity. Gives `baseline`,
-    `metric`, `models {NAME: {METRIC: {mean, low, high}}}`, `run_ids` and
-    `differences {NAME: {METRIC: {mean, low, high, relative, n}}}`. Raises TrackingError for runs
+    `metric`, `customers`, `models {NAME: {METRIC: {mean, low, high}}}`, `run_ids`,
+    `differences {NAME: {METRIC: {mean, low, high, relative, n}}}` and, of the metric that decides,
+    `slices {NAME: [{slice, value, mean, low, high, n, small}]}`. Raises TrackingError for runs
     that were judged over other customers.
     """
     runs = _chosen(tracking, names)
@@ -30,43 +31,16 @@ def run(shop: Shop, tracking: Tracking, *, names: Sequence[str] = ()) -> dict[st
         label: _differences(shop, tables[label], tables[labels[0]], label, labels[0])
         for label in labels[1:]
     }
+    metric = shop.judge.metric
     return {
         "baseline": labels[0],
-        "metric": shop.judge.metric,
+        "metric": metric,
+        "customers": tables[labels[0]].num_rows,
+        "slices": {label: _slices(tracking, one, metric) for label, one in runs.items()},
         "models": {label: one["metrics"] for label, one in found.items()},
         "run_ids": {label: one.id for label, one in runs.items()},
         "differences": differences,
     }
-
-
-def page(compared: dict[str, Any]) -> str:
-    """The same as a self-contained HTML page."""
-    rows = []
-    for metric in next(iter(compared["differences"].values()), {}):
-        for name, found in compared["differences"].items():
-            one = found[metric]
-            verdict = "good" if one["low"] > 0 else "bad" if one["high"] < 0 else ""
-            relative = "–" if one["relative"] is None else f"{one['relative']:+.1%}"
-            rows.append(
-                f"<tr><td>{escape(judgement.shown(metric))}</td><td>{escape(name)}</td>"
-                f"<td class='n {verdict}'>{one['mean']:+.4f}</td>"
-                f"<td class=n>{one['low']:+.4f} to {one['high']:+.4f}</td>"
-                f"<td class=n>{relative}</td><td class=n>{one['n']:,}</td></tr>"
-            )
-    head = (
-        "<tr><th>metric</th><th>model</th><th class=n>difference</th><th class=n>95 %</th>"
-        "<th class=n>relative</th><th class=n>customers</th></tr>"
-    )
-    title = f"{', '.join(compared['models'])} compared"
-    return report.html(
-        title,
-        [
-            "<h2>Figures</h2>",
-            report.figures(compared["models"]),
-            f"<h2>Differences from {escape(compared['baseline'])}, customer by customer</h2>",
-            f"<table>{head}{''.join(rows)}</table>",
-        ],
-    )
 
 
 def _chosen(tracking: Tracking, names: Sequence[str]) -> dict[str, Run]:
@@ -88,6 +62,13 @@ def _chosen(tracking: Tracking, names: Sequence[str]) -> dict[str, Run]:
             raise TrackingError(f"want a run's id or one of {', '.join(models)}, got {name!r}")
         chosen[name] = match[0]
     return chosen
+
+
+def _slices(tracking: Tracking, run: Run, metric: str) -> list[dict[str, Any]]:
+    """One metric by kind of customer."""
+    table = judgement.slices(tracking, run)
+    chosen: list[dict[str, Any]] = table.filter(pc.equal(table["metric"], metric)).to_pylist()
+    return [{k: v for k, v in row.items() if k != "metric"} for row in chosen]
 
 
 def _differences(

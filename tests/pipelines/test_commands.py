@@ -149,7 +149,8 @@ def test_compare_sets_runs_beside_each_other(ran: Any, run_command: Any, tmp_pat
     gain = figures["als"]["ndcg_at_10"]["mean"] - figures["popularity"]["ndcg_at_10"]["mean"]
     assert one["mean"] == pytest.approx(gain)
     assert one["low"] <= one["mean"] <= one["high"]
-    assert "Differences from popularity" in page.read_text()
+    assert "difference from popularity" in page.read_text()
+    assert {row["slice"] for row in record["slices"]["als"]} >= {"lifecycle_stage", "channel"}
     assert run_command("compare", "als", "bpr", *at).exit_code == 0
     assert set(json.loads(to.read_text())["differences"]) == {"bpr"}
     assert "got 'nope'" in run_command("compare", "nope", *at).stderr
