@@ -171,6 +171,7 @@ BASKETS = _schema(
     ("channel", pa.string(), ""),
     ("store_id", pa.string(), ""),
     ("products", pa.list_(pa.string()), "distinct, sorted"),
+    ("lines", pa.int32(), "purchase lines"),
     ("quantity", pa.float64(), "units"),
     ("revenue", pa.float64(), "currency"),
 )
