@@ -29,20 +29,12 @@ def main() -> None:
     out = Path(job["out"])
     start = time.perf_counter()
     frames = tables(job, as_of)
-    sinks = [
-        frame.sink_parquet(
-            out / f"{name}.parquet", compression="zstd", compression_level=1, lazy=True
-        )
-        for name, frame in frames.items()
-    ]
+    how: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "lazy": True}
+    sinks = [frame.sink_parquet(out / f"{name}.parquet", **how) for name, frame in frames.items()]
     pl.collect_all(sinks, engine="streaming")
     seconds = time.perf_counter() - start
-    peak = peak_rss_mb()
-    print(
-        json.dumps(
-            {"seconds": seconds, "cpu": time.process_time(), "peak_rss_mb": peak, "sums": sums(out)}
-        )
-    )
+    found = {"seconds": seconds, "cpu": time.process_time(), "peak_rss_mb": peak_rss_mb()}
+    print(json.dumps({**found, "sums": sums(out)}))
 
 
 def tables(job: dict[str, Any], as_of: datetime) -> dict[str, pl.LazyFrame]:

@@ -119,7 +119,7 @@ class Engine:
         folder = self.spill / f"spread-{uuid.uuid4().hex}"
         self._run(
             f"COPY ({self._sql(expression)}) TO {_quoted(folder)} "
-            f"(FORMAT parquet, PARTITION_BY ({by}), COMPRESSION lz4)"
+            f"(FORMAT parquet, PARTITION_BY ({by}), COMPRESSION lz4, DICTIONARY_SIZE_LIMIT 100)"
         )
         schema = expression.drop(by).schema().to_pyarrow()
         return [

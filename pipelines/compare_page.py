@@ -102,7 +102,7 @@ def _worse_for(compared: dict[str, Any], name: str) -> str:
 
 def _differences(compared: dict[str, Any], colour: dict[str, str]) -> str:
     rows = []
-    metrics = next(iter(compared["differences"].values()), {})
+    metrics: dict[str, Any] = next(iter(compared["differences"].values()), {})
     for metric in metrics:
         some = {n: one[metric] for n, one in compared["differences"].items() if metric in one}
         reach = max(max(abs(one["low"]), abs(one["high"])) for one in some.values()) or 1.0
