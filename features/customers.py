@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -152,11 +153,7 @@ def published(
         tenure_days=days_since(rows.first_event_time),
         refund_rate=ibis.ifelse(rows.purchases > 0, rows.refunds / rows.purchases, nothing),
         main_channel=_main_channel(rows),
-        lifecycle_stage=_stage(
-            rows,
-            ibis.literal(shop, "float64") if not isinstance(shop, ir.Value) else shop,
-            parameters.stages,
-        ),
+        lifecycle_stage=_stage(rows, shop, parameters.stages),
     )
     return rows.drop("amount")
 
@@ -171,10 +168,17 @@ def _main_channel(rows: ir.Table) -> ir.StringValue:
     return ibis.cases(*((score == best, channel) for channel, score in scores.items()))
 
 
-def _stage(rows: ir.Table, shop: ir.FloatingValue, stages: Stages) -> ir.StringValue:
+def _stage(
+    rows: ir.Table, shop: float | ir.FloatingScalar | None, stages: Stages
+) -> ir.StringValue:
     """Days since the last order in the customer's own gaps; see `Stages`."""
-    usual = ibis.ifelse(shop > 0, shop, stages.fallback_days)
-    usual = ibis.coalesce(usual, stages.fallback_days)
+    usual: Any
+    if isinstance(shop, ir.Value):
+        usual = ibis.coalesce(
+            ibis.ifelse(shop > 0, shop, ibis.null("float64")), stages.fallback_days
+        )
+    else:  # a number is reckoned with here: in SQL it would be a decimal, whose products overflow
+        usual = shop if shop is not None and shop > 0 else stages.fallback_days
     gaps = rows.frequency - 1
     own = (rows.average_days_between_orders * gaps + usual * stages.shop_gaps) / (
         gaps + stages.shop_gaps

@@ -43,6 +43,7 @@ class Engine:
             preserve_insertion_order=False,
             **config,
         )
+        self.connection.raw_sql("SET enable_progress_bar = false")  # on by itself on a terminal
         self._names = (f"r{number}" for number in itertools.count())
         self._kept: list[str] = []
 

@@ -132,6 +132,7 @@ def at_work(tables: Tables) -> Iterator[tuple[Path, duckdb.DuckDBPyConnection, W
                 "autoinstall_known_extensions": "false",
             }
         )
+        engine.execute("SET enable_progress_bar = false")  # on by itself on a terminal
         writer = Writer(tables)
         try:
             engine.execute("SET TimeZone = 'UTC'")

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features import baskets, interactions
 from features.build import FeatureParameters, Stages
-from features.customers import customer_features
+from features.customers import customer_features, partial, published
 from features.engine import Engine
+from features.facts import facts
 from features.identity import resolved
 from features.schemas import CHANNELS
 
@@ -133,6 +135,26 @@ def test_a_shop_where_nobody_came_back_takes_the_fallback(
     days = {27: "new", 29: "active", 43: "cooling", 85: "at_risk", 169: "lapsed"}
     for day, wanted in days.items():
         assert build(shop, engine, rows, day)["anna"]["lifecycle_stage"] == wanted
+
+
+def test_a_shop_gap_of_many_digits_is_reckoned_with_as_a_float(
+    shop: SimpleNamespace, engine: Engine
+) -> None:
+    """As a bare SQL literal it was a decimal of 18 digits: doubled, 50.36… no longer fits."""
+    buy = {"event_type": "purchase"}
+    rows = [shop.event(day, customer_id="anna", **buy) for day in (0, 50, 100)]
+    state = partial(
+        lines := facts(resolved(engine.rows(shop.table(rows)), None), as_of=shop.time(120)),
+        orders := baskets.partial(lines),
+        None,
+        interactions.partial(
+            lines, orders, None, as_of=shop.time(120), parameters=FeatureParameters()
+        ),
+        None,
+    )
+    gap = 50.360224574271726
+    table = published(state, gap, as_of=shop.time(120), parameters=DEFAULTS).to_pyarrow()
+    assert table["lifecycle_stage"].to_pylist() == ["active"]
 
 
 def test_limits_that_fall_are_refused() -> None:
