@@ -15,7 +15,7 @@ not timed. All sides are checked to agree on ndcg@10, the script on every custom
   resamples: of ndcg, which takes few distinct values, so that ours is the same bootstrap drawn
   faster; and of amounts all distinct, where ours gathers like values (docs/metrics.md).
 
-Wall time, the best of three runs (scipy: one).  ratio = other / ours: above 1, ours is faster.
+Wall time, the best of three runs (scipy: one).  ratio: above 1, ours is better.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
             f"{row['case']:{width}}  {row['ours']:9.4f}  {row['other']:8.2f}  "
             f"{row['ratio']:6.1f}  {row['other_name']}"
         )
-    print("seconds; ratio = other / ours")
+    print("seconds; ratio: above 1, ours is better")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 

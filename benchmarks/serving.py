@@ -257,6 +257,7 @@ def report(servers: list[Server], given: argparse.Namespace) -> None:
     for other in others:
         for what, unit in (("per_second", "requests/s"), ("p50_ms", "ms"), ("p99_ms", "ms")):
             one, two = ours.median(what), other.median(what)
+            ratio = one / two if unit == "requests/s" else two / one  # above 1, ours is better
             name = what.removesuffix("_ms")
             rows.append(
                 {
@@ -264,11 +265,11 @@ def report(servers: list[Server], given: argparse.Namespace) -> None:
                     "ours": one,
                     "other": two,
                     "other_name": other.name,
-                    "ratio": one / two,
+                    "ratio": ratio,
                     "unit": unit,
                 }
             )
-            print(f"{other.name + ', ' + name:24}{one:10,.2f}{two:10,.2f}{one / two:9.2f}")
+            print(f"{other.name + ', ' + name:24}{one:10,.2f}{two:10,.2f}{ratio:9.2f}")
     if given.json:
         given.json.write_text(json.dumps(rows, indent=2) + "\n")
 
