@@ -68,11 +68,11 @@ def test_both_engines_reach_the_same_loss() -> None:
 
 def test_a_warm_start_goes_on_and_takes_new_products() -> None:
     old, new = some(200, 80, 0.1), some(200, 100, 0.1)
-    many = ALS(factors=8, iterations=40).fit(History(new))
-    cold = ALS(factors=8, iterations=1).fit(History(new))
-    warm = ALS(factors=8, iterations=40, warm_start=True).fit(History(old))
+    many = ALS(factors=8, iterations=40, l2=20.0).fit(History(new))
+    cold = ALS(factors=8, iterations=1, l2=20.0).fit(History(new))
+    warm = ALS(factors=8, iterations=40, l2=20.0, warm_start=True).fit(History(old))
     warm.iterations = 1
-    again = ALS(factors=8, iterations=1, warm_start=True).restore(many.arrays())
+    again = ALS(factors=8, iterations=1, l2=20.0, warm_start=True).restore(many.arrays())
     want = many.score(History(new))
     distance = [np.abs(m.fit(History(new)).score(History(new)) - want).mean() for m in (cold, warm)]
     assert warm.product_factors.shape == (100, 8)
