@@ -13,7 +13,7 @@ def test_a_null_in_a_body_means_the_default() -> None:
     app = FastAPI()
 
     @app.post("/filter")
-    async def filtered(limit: int = Body(None), offset: int = Body(0, ge=0)) -> list[int | None]:  # noqa: B008
+    async def filtered(limit: int = Body(None), offset: int = Body(0, ge=0)) -> list[int | None]:
         return [limit, offset]
 
     async def ask() -> httpx.Response:
