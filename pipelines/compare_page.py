@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from pipelines import report
-from pipelines.judgement import shown
+from pipelines.report import shown
 
 MEANING = {
     "ndcg": "how much of what she bought next stood in her ten, worth more near the top",

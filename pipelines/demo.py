@@ -8,7 +8,7 @@ from typing import Any
 
 from features.artifact import write_json
 from pipelines.console import models_table, table
-from pipelines.judgement import shown
+from pipelines.report import shown
 from pipelines.steps import Record, job
 from pipelines.workspace import OtherShop, Workspace
 

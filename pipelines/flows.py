@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from pipelines import steps
-from pipelines.judgement import shown
+from pipelines.report import shown
 from pipelines.settings import moment
 from pipelines.steps import Job, Record
 

@@ -86,11 +86,6 @@ def slices(tracking: Tracking, run: Run) -> pa.Table:
     return pq.read_table(tracking.fetch(run, f"{FOLDER}/slices.parquet"))
 
 
-def shown(metric: str) -> str:
-    """A metric's name for a person: `ndcg@10` for `ndcg_at_10`."""
-    return metric.replace("_at_", "@")
-
-
 def _metrics(found: Judgement) -> dict[str, float]:
     """`ndcg_at_10`, with `_low` and `_high`, and `lifecycle_stage/active/ndcg_at_10`."""
     flat: dict[str, float | None] = {"judged_customers": found.per_customer.num_rows}
