@@ -47,8 +47,8 @@ class Popularity:
         )
         self._share = (sums / sums.sum()).astype(np.float32)  # (products,)
         self._mean = history.weights.data.mean(dtype=np.float64, keepdims=True)  # (1,)
-        known = history.categories if self.per == "category" else None
-        category = np.full(history.products, -1) if known is None else known
+        known = history.catalogue if self.per == "category" else None
+        category = np.full(history.products, -1) if known is None else known.categories
         # Products of no known category are a category together.
         self._category = np.unique(category, return_inverse=True)[1].astype(np.int32)
         return self

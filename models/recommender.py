@@ -17,11 +17,23 @@ from features.columns import column
 from features.ids import IdMap, Ids
 from models.histories import learn_from
 from models.rank import CELLS, Ranked, rank, top_k
-from models.scorer import Codes, History, ModelError, NotFitted, Scorer, make, parameters
+from models.saved import history_arrays, saved_history
+from models.scorer import (
+    Codes,
+    Events,
+    History,
+    ModelError,
+    NotFitted,
+    Scorer,
+    Updatable,
+    make,
+    needs,
+    parameters,
+)
 
 Seen: TypeAlias = Literal["drop", "keep"]
 
-FORMAT = 1
+FORMAT = 2
 
 RANKED = [("rank", pa.int32()), ("product_id", pa.string()), ("score", pa.float32())]
 RECOMMENDED = pa.schema([("customer_id", pa.string()), *RANKED])
@@ -45,6 +57,7 @@ class Recommender:
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
         self._known: tuple[IdMap, IdMap, History] | None = None
+        self._scored = 0  # products that the scorer knows: the first so many codes
 
     def __repr__(self) -> str:
         if self._known is None:
@@ -77,15 +90,58 @@ class Recommender:
         """Product ids by code."""
         return self.product_map.ids
 
-    def fit(self, interactions: pa.Table, products: pa.Table | None = None) -> Self:
+    def fit(
+        self,
+        interactions: pa.Table,
+        products: pa.Table | None = None,
+        events: pa.Table | None = None,
+    ) -> Self:
         """Learn from interactions; the same whatever the order of their rows.
 
         interactions: customer_id, product_id, weight and, where known, last_time. Weights of a
         pair that stands twice add up; a weight of 0 is no interaction. products: product_id,
-        category. Raises ModelError for nothing to learn from and for impossible weights.
+        category; brand, supplier_id, price and title where the scorer needs a catalogue. events:
+        customer_id, product_id and, where known, event_time, event_type, channel, order_id; read
+        only where the scorer needs them. Raises ModelError for nothing to learn from and for
+        impossible weights.
         """
-        known = learn_from(interactions, products)
-        self.scorer.fit(known[2])
+        return self._learn(interactions, products, events, known=None)
+
+    def refit(
+        self,
+        interactions: pa.Table,
+        products: pa.Table | None = None,
+        events: pa.Table | None = None,
+    ) -> Self:
+        """The same on newer tables with every known id at its old code, new ids behind them.
+
+        A scorer with `warm_start` goes on from what it learned.
+        """
+        return self._learn(interactions, products, events, known=self._fitted()[:2])
+
+    def update(
+        self,
+        interactions: pa.Table,
+        products: pa.Table | None = None,
+        events: pa.Table | None = None,
+    ) -> Self:
+        """Take in newer tables without a full fit: new customers and events, at stable codes.
+
+        New products are ranked at once by a scorer that can be updated (`Updatable`); with others
+        they have a code and stand in histories, and are ranked after the next `refit`.
+        """
+        wanted = needs(self.scorer)
+        known = learn_from(
+            interactions,
+            products,
+            events if "events" in wanted else None,
+            known=self._fitted()[:2],
+            whole="catalogue" in wanted,
+        )
+        known[2].check()
+        if isinstance(self.scorer, Updatable):
+            self.scorer.update(known[2])
+            self._scored = known[2].products
         self._known = known
         return self
 
@@ -127,9 +183,9 @@ class Recommender:
     def similar(self, products: Ids, k: int = 10, *, among: Ids | None = None) -> pa.Table:
         """The k products most like each, itself not among them: schema SIMILAR."""
         given = self.product_map.codes(products)
-        given = given[given >= 0]
+        given = given[(given >= 0) & (given < self._scored)]
         allowed = self._allowed(among)
-        step = max(1, CELLS // len(self.product_map))
+        step = max(1, CELLS // self._scored)
         blocks = [
             self._similar(given[start : start + step], k, allowed)
             for start in range(0, max(1, len(given)), step)
@@ -148,16 +204,18 @@ class Recommender:
         """The same in codes for any histories, (rows, k), -1 where there are fewer."""
         if seen not in ("drop", "keep"):
             raise ModelError(f"seen must be drop or keep, got {seen!r}")
-        allowed = self._allowed(among)
-        return rank(self.scorer, history, k, drop_seen=seen == "drop", among=allowed)
+        allowed, known = self._allowed(among), history.narrow(self._scored)
+        return rank(self.scorer, known, k, drop_seen=seen == "drop", among=allowed)
 
     def history_of(self, *histories: Sequence[str]) -> History:
         """Histories of customers given by the products they took: weight 1 each, of today.
 
-        A product that stands twice counts once; one unknown to the model not at all.
+        In weights a product that stands twice counts once; in events as often, in the given
+        order. One unknown to the model doesn't count at all.
         """
         code = self.product_map.code
-        rows = [sorted({code(id) for id in history} - {-1}) for history in histories]
+        taken = [[c for id in history if (c := code(id)) >= 0] for history in histories]
+        rows = [sorted(set(row)) for row in taken]
         indices = np.fromiter((c for row in rows for c in row), np.int32)
         indptr = np.cumsum([0, *map(len, rows)], dtype=np.int32)
         weights = sp.csr_matrix(
@@ -165,22 +223,15 @@ class Recommender:
         )
         timed = self.history.last_days is not None
         days = np.zeros(len(indices), np.float32) if timed else None
-        return History(weights, days, self.history.categories)
+        events = _events_of(taken) if self.history.events is not None else None
+        return History(weights, days, self.history.catalogue, events)
 
     def save(self, directory: Path) -> None:
         """Write a new directory of .npy, Arrow and a manifest; raises FileExistsError."""
         customers, products, history = self._fitted()
         if directory.exists():
             raise FileExistsError(f"{directory} must not exist yet, a saved model is never changed")
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "history.weights": history.weights.data,
-            "history.indices": history.weights.indices,
-            "history.indptr": history.weights.indptr,
-        }
-        if history.last_days is not None:
-            arrays["history.last_days"] = history.last_days
-        if history.categories is not None:
-            arrays["history.categories"] = history.categories
+        arrays = history_arrays(history)
         arrays |= {f"model.{name}": array for name, array in self.scorer.arrays().items()}
         manifest = {
             "format": FORMAT,
@@ -188,6 +239,7 @@ class Recommender:
             "parameters": parameters(self.scorer),
             "customers": len(customers),
             "products": len(products),
+            "scored": self._scored,
             "arrays": sorted(arrays),
         }
         with staged(directory, manifest) as beside:
@@ -208,21 +260,36 @@ class Recommender:
         customers = IdMap.load(directory / "customers.arrow")
         products = IdMap.load(directory / "products.arrow")
         arrays = {name: _open(directory / f"{name}.npy") for name in manifest["arrays"]}
-        shape = (len(customers), len(products))
-        parts = tuple(arrays[f"history.{part}"] for part in ("weights", "indices", "indptr"))
         try:
-            weights = sp.csr_matrix(parts, shape)
+            history = saved_history(arrays, (len(customers), len(products)))
         except ValueError as error:
-            raise Damaged(f"{directory} holds no history of shape {shape}: {error}") from error
-        weights.has_canonical_format = True  # as written; to look would read all of it
-        history = History(
-            weights, arrays.get("history.last_days"), arrays.get("history.categories")
-        )
+            raise Damaged(f"{directory} holds no history: {error}") from error
         scorer = make(manifest["kind"], manifest["parameters"])
         learned = {n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")}
         recommender = cls(scorer.restore(learned))
         recommender._known = (customers, products, history)
+        recommender._scored = manifest["scored"]
         return recommender
+
+    def _learn(
+        self,
+        interactions: pa.Table,
+        products: pa.Table | None,
+        events: pa.Table | None,
+        *,
+        known: tuple[IdMap, IdMap] | None,
+    ) -> Self:
+        wanted = needs(self.scorer)
+        learned = learn_from(
+            interactions,
+            products,
+            events if "events" in wanted else None,
+            known=known,
+            whole="catalogue" in wanted,
+        )
+        self.scorer.fit(learned[2])
+        self._known, self._scored = learned, learned[2].products
+        return self
 
     def _fitted(self) -> tuple[IdMap, IdMap, History]:
         if self._known is None:
@@ -235,14 +302,23 @@ class Recommender:
         if among is None:
             return None
         codes = self.product_map.codes(among)
-        return codes[codes >= 0]
+        return codes[(codes >= 0) & (codes < self._scored)]
 
     def _similar(self, given: Codes, k: int, allowed: Codes | None) -> Ranked:
         itself = sp.csr_matrix(
             (np.ones(len(given), np.float32), given, np.arange(len(given) + 1)),
-            (len(given), len(self.product_map)),
+            (len(given), self._scored),
         )
         return top_k(self.scorer.similarity(given), k, seen=itself, among=allowed)
+
+
+def _events_of(histories: Sequence[Sequence[int]]) -> Events:
+    """Events of which only the products are known, all of today."""
+    starts = np.cumsum([0, *map(len, histories)], dtype=np.int64)
+    codes = np.fromiter((c for history in histories for c in history), np.int32)
+    unknown = np.full(len(codes), -1, np.int8)
+    days = np.zeros(len(codes), np.float32)
+    return Events(starts, codes, unknown, unknown, unknown.astype(np.int32), days)
 
 
 def _table(schema: pa.Schema, asked: pa.Array, best: Ranked, products: IdMap) -> pa.Table:

@@ -6,30 +6,17 @@ import dataclasses
 import importlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 import models
+from models.history import Catalogue, Codes, Events, History, ModelError, Scores
 
-Codes: TypeAlias = npt.NDArray[np.int32]
-Scores: TypeAlias = npt.NDArray[np.float32]
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 Learned = TypeVar("Learned")
-
-
-class ModelError(ValueError):
-    """A model that does not exist, cannot be built or cannot be fitted.
-
-    ModelError
-    ├── UnknownModel     no module of that name holds one
-    └── NotFitted        asked for scores before fit or restore
-    """
 
 
 class UnknownModel(ModelError):
@@ -40,60 +27,6 @@ class NotFitted(ModelError):
     """Asked for scores before `fit` or `restore`."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """What is known of some customers: one row each, one column a product.
-
-    weights: CSR, (rows, products) float32, indices sorted, no duplicates.
-    last_days: (nnz,) float32 beside `weights.data`: age in days of the last event of each entry;
-        None where times are unknown.
-    categories: (products,) int32 code of each product's category, -1 unknown; None without a
-        catalogue.
-    """
-
-    weights: sp.csr_matrix
-    last_days: npt.NDArray[np.float32] | None = None
-    categories: Codes | None = None
-
-    @property
-    def rows(self) -> int:
-        """Number of customers."""
-        return int(self.weights.shape[0])
-
-    @property
-    def products(self) -> int:
-        """Number of products, seen or not."""
-        return int(self.weights.shape[1])
-
-    def take(self, rows: npt.NDArray[np.integer[Any]]) -> History:
-        """The same for some rows, in their order; costs what is taken, not what is left."""
-        pointers = self.weights.indptr
-        lengths = pointers[rows + 1] - pointers[rows]
-        taken = np.zeros(len(rows) + 1, dtype=pointers.dtype)  # the new indptr
-        np.cumsum(lengths, out=taken[1:])
-        places = np.arange(taken[-1]) + np.repeat(pointers[rows] - taken[:-1], lengths)
-        weights = sp.csr_matrix(
-            (self.weights.data[places], self.weights.indices[places], taken),
-            shape=(len(rows), self.products),
-        )
-        days = None if self.last_days is None else self.last_days[places]
-        return History(weights, days, self.categories)
-
-    def check(self) -> None:
-        """Raise ModelError where a model could not learn: nothing there, or impossible weights."""
-        if not self.weights.nnz:
-            raise ModelError(
-                "a model must have at least 1 interaction to learn from, got "
-                f"{self.rows} customers, {self.products} products and 0 interactions"
-            )
-        wrong = ~(np.isfinite(self.weights.data) & (self.weights.data > 0))
-        if wrong.any():
-            raise ModelError(
-                f"weights must be finite and above 0, got {self.weights.data[wrong][0]} "
-                f"and {int(wrong.sum())} such in all"
-            )
-
-
 @runtime_checkable
 class Scorer(Protocol):
     """A model over codes: a dataclass whose fields are its hyperparameters.
@@ -101,7 +34,9 @@ class Scorer(Protocol):
     Learned arrays are assigned in `fit`; `arrays` names all of them and `restore` puts them back.
     Scores of one row and of a batch agree within 1e-5. A scorer that scores by a product of
     factors also has `customer_factors(history) -> (rows, f)` and `product_factors ->
-    (products, f)`, see `Factored`, so that ranking never builds the full score matrix.
+    (products, f)`, see `Factored`, so that ranking never builds the full score matrix. One that
+    names `needs` is given more (see there); one with `update` takes in what is new without
+    learning all anew, see `Updatable`.
     """
 
     @property
@@ -142,6 +77,29 @@ class Factored(Protocol):
     def product_factors(self) -> Scores:
         """(products, f) float32."""
         ...
+
+
+@runtime_checkable
+class Updatable(Protocol):
+    """A scorer that can take in new products, customers and events without a full fit."""
+
+    def update(self, history: History) -> Self:
+        """Go on from what was learned; codes beyond those it knows are new products."""
+        ...
+
+
+def needs(scorer: Scorer) -> frozenset[str]:
+    """What a scorer's history must carry beside weights, by its attribute `needs`; {} without.
+
+    events: one by one, in order. catalogue: prices and traits, and a code for every product of
+    the catalogue, sold before or not.
+    """
+    wanted = frozenset(getattr(scorer, "needs", ()))
+    if not wanted <= {"events", "catalogue"}:
+        raise ModelError(
+            f"{scorer.kind}.needs must be of events, catalogue, got {', '.join(sorted(wanted))}"
+        )
+    return wanted
 
 
 def kinds() -> list[str]:
@@ -215,7 +173,9 @@ def one_of(choices: tuple[str, ...], **values: str) -> None:
 
 __all__ = [
     "Arrays",
+    "Catalogue",
     "Codes",
+    "Events",
     "Factored",
     "History",
     "ModelError",
@@ -223,12 +183,14 @@ __all__ = [
     "Scorer",
     "Scores",
     "UnknownModel",
+    "Updatable",
     "above",
     "at_least",
     "find",
     "fitted",
     "kinds",
     "make",
+    "needs",
     "one_of",
     "parameters",
 ]

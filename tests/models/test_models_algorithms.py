@@ -9,7 +9,7 @@ from models.als import ALS
 from models.bpr import BPR
 from models.neighbours import Neighbours
 from models.popularity import Popularity
-from models.scorer import History, ModelError
+from models.scorer import Catalogue, History, ModelError
 
 TASTES, CUSTOMERS, PRODUCTS = 4, 120, 80
 
@@ -117,7 +117,7 @@ def test_popularity_in_categories_follows_her_own_and_is_the_shops_without_histo
     categories = np.array([7, 7, 3, -1], dtype=np.int32)
     mean = 10 / 6
     model = Popularity(per="category", prior=2 / mean).fit(
-        History(sp.csr_matrix(taken), None, categories)
+        History(sp.csr_matrix(taken), None, Catalogue(categories))
     )
     asked = np.array([[6, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32)
     hers, shops = model.score(History(sp.csr_matrix(asked), None, categories))

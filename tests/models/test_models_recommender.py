@@ -55,10 +55,10 @@ def test_a_table_without_times_has_no_ages() -> None:
 
 
 def test_categories_come_from_the_catalogue_and_unknown_ones_are_marked() -> None:
-    categories = shop().history.categories
-    assert categories is not None
-    assert (categories >= 0).tolist() == [False, True]
-    assert Recommender(Popularity()).fit(INTERACTIONS).history.categories is None
+    catalogue = shop().history.catalogue
+    assert catalogue is not None
+    assert (catalogue.categories >= 0).tolist() == [False, True]
+    assert Recommender(Popularity()).fit(INTERACTIONS).history.catalogue is None
 
 
 def test_an_interaction_of_no_weight_is_none() -> None:
