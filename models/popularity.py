@@ -53,6 +53,10 @@ class Popularity:
         self._category = np.unique(category, return_inverse=True)[1].astype(np.int32)
         return self
 
+    def update(self, history: History) -> Self:
+        """Count anew: as cheap as taking in what is new."""
+        return self.fit(history)
+
     def score(self, history: History) -> Scores:
         """(rows, products) shares, each row adding up to 1."""
         share, category = fitted(self._share, self), fitted(self._category, self)

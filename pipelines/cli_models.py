@@ -36,6 +36,13 @@ def train(
     keep: Annotated[
         bool, typer.Option("--keep", help="Use what the search found from now on.")
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Take new data into the last model, without a full fit."),
+    ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Fit anew from where the last model stands.")
+    ] = False,
     shop: ShopOption = None,
     set_: SetOption = None,
     as_of: AsOfOption = None,
@@ -48,7 +55,10 @@ def train(
     with command(workspace, json) as out:
         from pipelines import search as searching
         from pipelines import shopfile, steps
+        from pipelines.settings import SettingsError
 
+        if update and warm:
+            raise SettingsError("want --update or --warm, got both")
         work = job(out, shop=shop, overrides=set_, as_of=as_of)
         searched = []
         for name in (model or [n for n in work.shop.models if n != "popularity"]) if search else []:
@@ -71,16 +81,21 @@ def train(
             ]
             metric = found["metric"].replace("_at_", "@")
             out.show(table(f"{name}, validation fold", [f"{metric}>", "95 %>", "with"], rows))
-            kept = {**work.shop.models[name], **found["best"]}
-            if keep:
+            kept = {**work.shop.models.get(name, {}), **found["best"]}
+            if keep and name in work.shop.models:
                 shopfile.keep(work.workspace, name, kept)
             else:
                 out.show(
-                    "To keep it, add --keep or write:", shopfile.toml({name: kept}).strip("\n")
+                    "To keep it, add --keep or write:"
+                    if name in work.shop.models
+                    else f"{name} is none of the shop's models; to keep it write in shop.toml:",
+                    shopfile.toml({name: kept}).strip("\n"),
                 )
             sets = [f"models.{name}.{k}={_toml(v)}" for k, v in found["best"].items()]
             work = job(out, shop=shop, overrides=[*(set_ or ()), *sets], as_of=as_of)
-        done = steps.train_models(work, model or ())
+        done = steps.train_models(
+            work, model or (), "update" if update else "warm" if warm else None
+        )
         rows = [
             [
                 name,

@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 from features.build import build
 from features.purchases import purchases
 from features.schemas import PRODUCTS
+from features.sequences import sequences
 from features.tables import Tables
 from models.evaluation.split import Fold, folds, validation_fold
 from pipelines.settings import SettingsError, Shop
 
 HISTORY = ("customer_id", "product_id", "weight", "last_time")
+DESCRIBED = ("title", "category", "brand", "supplier_id", "price")
 ATTRIBUTES = ("customer_id", "lifecycle_stage", "main_channel", "frequency")
 
 
@@ -28,15 +30,18 @@ ATTRIBUTES = ("customer_id", "lifecycle_stage", "main_channel", "frequency")
 class FoldData:
     """What is known at the cut, and what was bought after it.
 
-    truth: customer_id, product_id, revenue, of the judged customers only. known: customer_id,
-    product_id bought before. among: products that may be shown, None for all; counts: how many
-    customers bought in the window, of them were known at the cut, and of them are judged.
+    products: of the catalogue, those sold or launched by then. events: one by one, where a judged
+    model needs them. truth: customer_id, product_id, revenue, of the judged customers only.
+    known: customer_id, product_id bought before. among: products that may be shown, None for all.
+    counts: how many customers bought in the window, of them were known at the cut, and of them
+    are judged.
     """
 
     fold: Fold
     snapshots: dict[str, str]
     interactions: pa.Table
     products: pa.Table
+    events: pa.Table | None
     truth: pa.Table
     known: pa.Table
     customers: pa.Array
@@ -46,10 +51,13 @@ class FoldData:
     counts: dict[str, int]
 
 
-def fold_data(tables: Tables, shop: Shop, fold: Fold, *, number: int) -> FoldData:
+def fold_data(
+    tables: Tables, shop: Shop, fold: Fold, *, number: int, events: bool = False
+) -> FoldData:
     """All of one fold; who was unknown at the cut, or bought nothing after it, is not judged.
 
     Of more customers than `judge.customers` a sample is judged, the same for a seed and `number`.
+    events: read them one by one, too.
     """
     made = build(
         tables,
@@ -67,6 +75,9 @@ def fold_data(tables: Tables, shop: Shop, fold: Fold, *, number: int) -> FoldDat
     judged = _sample(familiar, shop.judge.customers, seed=(shop.judge.seed, number))
     truth = truth.filter(pc.is_in(truth["customer_id"], value_set=judged))
     products = catalogue(tables)
+    launched = pc.fill_null(pc.less_equal(products["launched_at"], pa.scalar(fold.cut)), False)
+    sold = pc.is_in(products["product_id"], value_set=pc.unique(interactions["product_id"]))
+    products = products.filter(pc.or_(sold, launched)).drop_columns("launched_at")
     shelf = made["product_features"].read(["product_id", "buyers"])
     among = available(tables, shelf["product_id"].combine_chunks(), at=fold.cut)
     return FoldData(
@@ -74,11 +85,12 @@ def fold_data(tables: Tables, shop: Shop, fold: Fold, *, number: int) -> FoldDat
         snapshots={name: snapshot.id for name, snapshot in made.items()},
         interactions=interactions.select(HISTORY),
         products=products,
+        events=sequences(tables, until=fold.cut) if events else None,
         truth=truth,
         known=bought.select(["customer_id", "product_id"]),
         customers=judged,
         attributes=made["customer_features"].read(ATTRIBUTES),
-        shelf=shelf.join(products, "product_id"),
+        shelf=shelf.join(products.select(["product_id", "category"]), "product_id"),
         among=among,
         counts={"buyers": len(buyers), "known": len(familiar), "judged": len(judged)},
     )
@@ -99,8 +111,8 @@ def cuts(shop: Shop, as_of: datetime, first: datetime, *, validation: bool = Fal
 
 
 def catalogue(tables: Tables) -> pa.Table:
-    """product_id and category of the shop's catalogue; no rows where it has none."""
-    names = ["product_id", "category"]
+    """What models may know of the shop's products; no rows where it has no catalogue."""
+    names = ["product_id", *DESCRIBED, "launched_at"]
     products = tables.current("products")
     if products is None:
         return pa.schema([PRODUCTS.field(name) for name in names]).empty_table()

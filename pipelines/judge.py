@@ -67,7 +67,7 @@ def run(
         todo = [r for r in recipes if runs[r.name].tags.get(JUDGED) != mine[r.name]]
         reused = sorted(set(runs) - {recipe.name for recipe in todo})
         if todo:
-            data = folds_of(workspace, shop, as_of)
+            data = folds_of(workspace, shop, as_of, events=any(r.needs("events") for r in todo))
             judged = backtest(shop, todo, data)
             for recipe in todo:
                 with step(f"judge {recipe.name}: figures"):
@@ -101,14 +101,16 @@ def judge_key(workspace: Workspace, shop: Shop, as_of: datetime) -> str:
     )
 
 
-def folds_of(workspace: Workspace, shop: Shop, as_of: datetime) -> list[FoldData]:
-    """The data of every fold, oldest first."""
+def folds_of(
+    workspace: Workspace, shop: Shop, as_of: datetime, *, events: bool = False
+) -> list[FoldData]:
+    """The data of every fold, oldest first; with events one by one where a model needs them."""
     tables = workspace.tables
     found = cuts(shop, as_of, first_event(tables))
     data = []
     for number, fold in enumerate(found):
         with step(f"fold {number + 1} of {len(found)}, cut {fold.cut:%Y-%m-%d}: data"):
-            data.append(fold_data(tables, shop, fold, number=number))
+            data.append(fold_data(tables, shop, fold, number=number, events=events))
     return data
 
 
@@ -124,8 +126,7 @@ def backtest(shop: Shop, recipes: Sequence[Recipe], data: Sequence[FoldData]) ->
 
 def judge_one(shop: Shop, recipe: Recipe, fold: FoldData, *, into: Judged) -> None:
     """One recipe on one fold: fit at the cut, list in blocks, measure."""
-    scorer = models.scorer.make(recipe.kind, recipe.parameters)
-    fitted = Recommender(scorer).fit(fold.interactions, fold.products)
+    fitted = Recommender(recipe.scorer()).fit(fold.interactions, fold.products, fold.events)
     k, parts, rows = shop.judge.k, [], []
     for start in range(0, max(1, len(fold.customers)), BLOCK):
         customers = fold.customers.slice(start, BLOCK)

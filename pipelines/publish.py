@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from features.artifact import ArtifactError, point, pointed, sha256, verify
 from features.schemas import PRODUCTS
 from models import bundle
-from pipelines import log, train
+from pipelines import log, renew
 from pipelines.folds import available
 from pipelines.progress import say, step
 from pipelines.registry import Version
@@ -194,7 +194,7 @@ def _version(tracking: Tracking, made: Run) -> Version:
         return known
     names = ("model", "kind", "parameters", "recipe", "as_of", "snapshots")
     tags = {f"regulars.{name}": made.tags[f"regulars.{name}"] for name in names}
-    return tracking.registry.register(made.id, train.FITTED, tags)
+    return tracking.registry.register(made.id, renew.FITTED, tags)
 
 
 def _log(workspace: Workspace) -> Path:
@@ -219,7 +219,7 @@ def _write(
     popular = ids if at_hand is None else ids.filter(pc.is_in(ids, value_set=at_hand))
     return bundle.write(
         workspace.bundles,
-        train.load(tracking, made),
+        renew.load(tracking, made),
         products=_catalogue(workspace, shelf, at_hand),
         customers=customers.read(["customer_id", "lifecycle_stage"]),
         popular=popular,

@@ -68,7 +68,8 @@ def run(
         as_of = as_of or last_event(tables)
         (fold,) = cuts(shop, as_of, first_event(tables), validation=True)
         with step("search: validation fold"):
-            data = fold_data(tables, shop, fold, number=shop.judge.folds)
+            events = Recipe(model, kind, own).needs("events")
+            data = fold_data(tables, shop, fold, number=shop.judge.folds, events=events)
         params = {
             "model": model,
             "kind": kind,

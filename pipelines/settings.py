@@ -126,10 +126,14 @@ class Shop(_Section):
         return self.shop.name
 
     def recipe(self, model: str) -> tuple[str, dict[str, Any]]:
-        """The kind and all hyperparameters, defaults included, of one of its models."""
-        if model not in self.models:
-            raise SettingsError(f"model must be one of {', '.join(self.models)}, got {model!r}")
-        values = dict(self.models[model])
+        """The kind and all hyperparameters, defaults included, of one of its models.
+
+        A kind that the shop doesn't list has its defaults.
+        """
+        known = [*self.models, *(kind for kind in scorer.kinds() if kind not in self.models)]
+        if model not in known:
+            raise SettingsError(f"model must be one of {', '.join(known)}, got {model!r}")
+        values = dict(self.models.get(model, {}))
         kind = str(values.pop("kind", model))
         return kind, scorer.parameters(scorer.make(kind, values))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipelines import build, choose, ingest, judge, publish, train
 from pipelines.progress import step
@@ -68,15 +68,18 @@ def build_features(job: Job) -> Record:
     return build.run(job.workspace, job.shop, as_of=job.as_of)
 
 
-def train_models(job: Job, only: Sequence[str] = ()) -> Record:
+def train_models(
+    job: Job, only: Sequence[str] = (), how: Literal["update", "warm"] | None = None
+) -> Record:
     """Train the shop's models, or some, and what serves if it is none of them.
 
-    Gives `models {NAME: {run_id, kind, seconds, reused}}`.
+    how: go on from each one's last run (`pipelines.renew`). Gives `models {NAME: {run_id, kind,
+    seconds, reused}}`.
     """
     tracking = job.tracking
     wanted = train.recipes(job.shop, None if only else tracking, only)
     done = [
-        train.run(job.workspace, job.shop, tracking, recipe=recipe, as_of=job.as_of)
+        train.run(job.workspace, job.shop, tracking, recipe=recipe, as_of=job.as_of, how=how)
         for recipe in wanted
     ]
     return {"models": {one.pop("model"): one for one in done}}
@@ -86,7 +89,12 @@ def judge_models(job: Job, trained: Record) -> Record:
     """Judge what `train_models` told of."""
     run_ids = {name: one["run_id"] for name, one in trained["models"].items()}
     tracking = job.tracking
-    known = {recipe.name: recipe for recipe in train.recipes(job.shop, tracking)}
+    others = [name for name in run_ids if name not in job.shop.models and name != "champion"]
+    wanted = [
+        *train.recipes(job.shop, tracking),
+        *(train.recipes(job.shop, None, others) if others else ()),
+    ]
+    known = {recipe.name: recipe for recipe in wanted}
     return judge.run(
         job.workspace,
         job.shop,

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
+import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import models.rank
+import pyarrow as pa
+
 import models.recommender
 import models.scorer
 from features.artifact import digest
 from features.build import build
+from features.sequences import sequences
 from features.tables import Snapshot, code_version
 from models.recommender import Recommender
-from pipelines import personas
+from models.scorer import Scorer
+from pipelines import personas, renew
 from pipelines.build import last_event
 from pipelines.folds import HISTORY, available, catalogue
 from pipelines.progress import say, step
 from pipelines.settings import Shop
-from pipelines.tracking import KEY, Run, Tracking
+from pipelines.tracking import KEY, Tracking
 from pipelines.workspace import Workspace
-
-FITTED = "recommender"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,21 @@ class Recipe:
         """The same for the same kind and hyperparameters, whatever the name."""
         return digest({"kind": self.kind, "parameters": self.parameters})
 
+    def scorer(self) -> Scorer:
+        """A model of it that has learned nothing yet."""
+        return models.scorer.make(self.kind, self.parameters)
+
+    def needs(self, what: str) -> bool:
+        """Whether its model must be given `events` or the `catalogue`."""
+        return what in models.scorer.needs(self.scorer())
+
     @property
     def code(self) -> str:
-        """A hash of the code that fits it."""
-        module = importlib.import_module(f"models.{self.kind}")
-        return code_version(module, models.scorer, models.rank, models.recommender)
+        """A hash of the code that fits it, and all of `models` that this code imports."""
+        kinds = [self.kind, *self.parameters.get("sources", ())]
+        return code_version(
+            models.recommender, *(m for kind in kinds for m in _behind(f"models.{kind}"))
+        )
 
 
 def recipes(shop: Shop, tracking: Tracking | None = None, only: Sequence[str] = ()) -> list[Recipe]:
@@ -75,10 +90,12 @@ def run(
     *,
     recipe: Recipe,
     as_of: datetime | None = None,
+    how: renew.How | None = None,
 ) -> dict[str, Any]:
     """Fit one recipe on all that was known at `as_of`; a finished run of the same is found.
 
-    Gives `model, kind, run_id, seconds, reused`.
+    how: go on from the recipe's last run on older data (`pipelines.renew`); where there is none
+    it is fitted from nothing. Gives `model, kind, run_id, seconds, reused`.
     """
     with workspace.lock("work", shared=True):
         as_of = as_of or last_event(workspace.tables)
@@ -87,7 +104,13 @@ def run(
         products = workspace.tables.current("products")
         if products is not None:
             snapshots["products"] = products.id
-        key = run_key(shop, recipe, snapshots)
+        key, last = run_key(shop, recipe, snapshots), None
+        if how is not None:
+            last = renew.last(
+                tracking, recipe=recipe.id, code=recipe.code, before=as_of
+            )
+        if last is not None:
+            key = digest({"run": key, "from": last.tags[KEY], "how": how})
         known = tracking.find(key)
         if known is not None:
             say(f"train {recipe.name}: found, nothing to do")
@@ -111,10 +134,19 @@ def run(
             "regulars.code": recipe.code,
             "regulars.as_of": as_of.isoformat(),
             "regulars.snapshots": json.dumps(snapshots, sort_keys=True),
+            **({} if last is None else {"regulars.from": last.id, "regulars.how": str(how)}),
         }
         with tracking.run(recipe.name, params=params, tags=tags, inputs=snapshots) as run_id:
             with step(f"train {recipe.name}") as took:
-                fitted = _fit(workspace, recipe, made["interactions"])
+                given = (
+                    made["interactions"].read(HISTORY),
+                    catalogue(workspace.tables).drop_columns("launched_at"),
+                    sequences(workspace.tables, until=as_of) if recipe.needs("events") else None,
+                )
+                if last is None or how is None:
+                    fitted = _fit(workspace, recipe, key, *given)
+                else:
+                    fitted = renew.renew(renew.load(tracking, last), *given, how=how)
             _log(workspace, shop, tracking, fitted, made=made, as_of=as_of, run_id=run_id)
             tracking.log(run_id, metrics={"train_seconds": took["seconds"]})
     return _record(recipe, run_id, took["seconds"], reused=False)
@@ -128,14 +160,24 @@ def run_key(shop: Shop, recipe: Recipe, snapshots: dict[str, str]) -> str:
     )
 
 
-def load(tracking: Tracking, run: Run) -> Recommender:
-    """The fitted model of a run."""
-    return Recommender.load(tracking.fetch(run, FITTED))
-
-
-def _fit(workspace: Workspace, recipe: Recipe, interactions: Snapshot) -> Recommender:
-    scorer = models.scorer.make(recipe.kind, recipe.parameters)
-    return Recommender(scorer).fit(interactions.read(HISTORY), catalogue(workspace.tables))
+def _fit(
+    workspace: Workspace,
+    recipe: Recipe,
+    key: str,
+    interactions: pa.Table,
+    products: pa.Table,
+    events: pa.Table | None,
+) -> Recommender:
+    """Fitted from nothing; a model that trains long goes on where a killed run of it stopped."""
+    scorer = recipe.scorer()
+    if not hasattr(scorer, "checkpoint"):
+        return Recommender(scorer).fit(interactions, products, events)
+    given, folder = scorer.checkpoint, workspace.root / "checkpoints" / key
+    scorer.checkpoint = given or str(folder)
+    fitted = Recommender(scorer).fit(interactions, products, events)
+    scorer.checkpoint = given
+    shutil.rmtree(folder, ignore_errors=True)
+    return fitted
 
 
 def _log(
@@ -150,8 +192,8 @@ def _log(
 ) -> None:
     """The fitted model and what it would show some customers, as artifacts of its run."""
     with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".train.") as folder:
-        fitted.save(Path(folder) / FITTED)
-        tracking.add(run_id, Path(folder) / FITTED, FITTED)
+        fitted.save(Path(folder) / renew.FITTED)
+        tracking.add(run_id, Path(folder) / renew.FITTED, renew.FITTED)
         shown = personas.show(
             fitted,
             customers=made["customer_features"].read(),
@@ -163,6 +205,16 @@ def _log(
         path = Path(folder) / "personas.json"
         path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", "utf-8")
         tracking.add(run_id, path)
+
+
+def _behind(name: str, found: dict[str, ModuleType] | None = None) -> list[ModuleType]:
+    """A module and those of `models` that it imports, wherever in it, each once."""
+    found = {} if found is None else found
+    if name not in found:
+        found[name] = importlib.import_module(name)
+        for inner in re.findall(r"from models\.(\w+) import", inspect.getsource(found[name])):
+            _behind(f"models.{inner}", found)
+    return list(found.values())
 
 
 def _record(recipe: Recipe, run_id: str, seconds: float, *, reused: bool) -> dict[str, Any]:

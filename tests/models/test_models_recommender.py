@@ -120,7 +120,7 @@ def test_a_missing_directory_or_another_format_is_named(tmp_path: Path) -> None:
     shop().save(directory)
     manifest = json.loads((directory / "manifest.json").read_text())
     (directory / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(Damaged, match="has format 99, want 1"):
+    with pytest.raises(Damaged, match="has format 99, want 2"):
         Recommender.load(directory)
 
 
