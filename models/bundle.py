@@ -19,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import scipy.sparse as sp
 from numpy.lib.format import open_memmap
 
 from features.artifact import Damaged, digest, files, staged, verify
 from features.schemas import PRODUCTS
-from models.rank import rank, top_k
 from models.recommender import Recommender
 from models.scorer import Codes, Scores
 
@@ -209,12 +207,8 @@ def _save_lists(
     with _filled(directory, "lists", shape) as (codes, scores):
         for start in range(0, history.rows, BLOCK):
             rows = np.arange(start, min(start + BLOCK, history.rows))
-            codes[rows], scores[rows] = rank(
-                recommender.scorer,
-                history.take(rows),
-                shape[1],
-                drop_seen=seen == "drop",
-                among=among,
+            codes[rows], scores[rows] = recommender.rank(
+                history.take(rows), shape[1], among=among, seen=seen
             )
 
 
@@ -226,12 +220,7 @@ def _save_similar(directory: Path, recommender: Recommender) -> None:
     with _filled(directory, "similar", shape) as (codes, scores):
         for start in range(0, products, step):
             of = np.arange(start, min(start + step, products), dtype=np.int32)
-            itself = sp.csr_matrix(
-                (np.ones(len(of), np.float32), of, np.arange(len(of) + 1)), (len(of), products)
-            )
-            alike = recommender.scorer.similarity(of)
-            alike[alike <= 0] = -np.inf
-            codes[of], scores[of] = top_k(alike, shape[1], seen=itself)
+            codes[of], scores[of] = recommender.alike(of, shape[1], above=0)
 
 
 @contextlib.contextmanager

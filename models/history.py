@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
@@ -169,6 +170,28 @@ class History:
                 f"weights must be finite and above 0, got {self.weights.data[wrong][0]} "
                 f"and {int(wrong.sum())} such in all"
             )
+
+
+def taken_today(rows: Sequence[Sequence[int]], *, like: History) -> History:
+    """Histories of which only the products are known, by code in the order they were taken.
+
+    Weight 1 each, all of today; with what `like`, whose products they are, has beside weights.
+    """
+    sets = [sorted(set(row)) for row in rows]
+    indices = np.fromiter((code for row in sets for code in row), np.int32)
+    indptr = np.cumsum([0, *map(len, sets)], dtype=np.int32)
+    weights = sp.csr_matrix(
+        (np.ones(len(indices), np.float32), indices, indptr), (len(rows), like.products)
+    )
+    days = None if like.last_days is None else np.zeros(len(indices), np.float32)
+    events = None
+    if like.events is not None:
+        starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        codes = np.fromiter((code for row in rows for code in row), np.int32)
+        unknown = np.full(len(codes), -1, np.int8)
+        today = np.zeros(len(codes), np.float32)
+        events = Events(starts, codes, unknown, unknown, unknown.astype(np.int32), today)
+    return History(weights, days, like.catalogue, events)
 
 
 def taken(

@@ -21,9 +21,9 @@ def last(tracking: Tracking, *, recipe: str, code: str, before: datetime) -> Run
     """
     where = f"tags.`regulars.recipe` = '{recipe}' and attributes.status = 'FINISHED'"
     for run in tracking.runs(where=where):
-        if run.tags["regulars.code"] == code:
-            if datetime.fromisoformat(run.tags["regulars.as_of"]) < before:
-                return run
+        as_of = datetime.fromisoformat(run.tags["regulars.as_of"])
+        if run.tags["regulars.code"] == code and as_of < before:
+            return run
     return None
 
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.rank import rank, top_k
 from models.scorer import Codes, History
 from serving.answers import Item, Note
 from serving.catalogue import Allowed
@@ -77,9 +76,10 @@ def similar(shelf: Shelf, product_id: str, question: Question) -> Ranked:
     best, worth = _walk(codes, scores, allowed, hidden, question.n)
     if len(best) < question.n and (codes >= 0).all():
         without = np.append(hidden, np.int32(code))
-        alike = shelf.bundle.recommender.scorer.similarity(np.array([code], np.int32))
-        alike[alike <= 0] = -np.inf
-        found = top_k(alike, question.n, among=allowed.codes, without=without)
+        of = np.array([code], np.int32)
+        found = shelf.bundle.recommender.alike(
+            of, question.n, among=allowed.codes, without=without, above=0
+        )
         best, worth = _known(found.codes[0], found.scores[0])
     reason = f"similar to {shelf.titles[code]}"
     items = [
@@ -127,11 +127,10 @@ def _live(
     """The n best of all products that may be shown, scored now."""
     if not len(allowed.codes):
         return [], []
-    found = rank(
-        shelf.bundle.recommender.scorer,
+    found = shelf.bundle.recommender.rank(
         history,
         question.n,
-        drop_seen=(question.seen or shelf.bundle.seen) == "drop",
+        seen=question.seen or shelf.bundle.seen,
         among=allowed.codes,
         without=_hidden(shelf, question, _NOTHING),
     )
