@@ -18,29 +18,12 @@ from pipelines.folds import FoldData, cuts, fold_data
 from pipelines.judge import Judged, judge_one
 from pipelines.progress import say, step
 from pipelines.settings import Between, SettingsError, Shop, Space
+from pipelines.spaces import SPACES
 from pipelines.tracking import Tracking
 from pipelines.train import Recipe
 from pipelines.workspace import Workspace
 
 TASK = "search"
-SPACES: dict[str, Space] = {
-    "als": {
-        "factors": [16, 32, 64, 128],
-        "l2": Between(low=0.1, high=100.0, log=True),
-        "alpha": Between(low=0.5, high=50.0, log=True),
-    },
-    "bpr": {
-        "factors": [32, 64, 128],
-        "learning_rate": Between(low=0.003, high=0.1, log=True),
-        "l2": Between(low=0.001, high=0.1, log=True),
-    },
-    "neighbours": {
-        "weighting": ["cosine", "tfidf", "bm25"],
-        "k": [20, 50, 100, 200],
-        "shrink": Between(low=0.1, high=50.0, log=True),
-    },
-    "popularity": {"per": ["shop", "category"], "prior": Between(low=0.5, high=50.0, log=True)},
-}
 
 
 def run(

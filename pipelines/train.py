@@ -106,9 +106,7 @@ def run(
             snapshots["products"] = products.id
         key, last = run_key(shop, recipe, snapshots), None
         if how is not None:
-            last = renew.last(
-                tracking, recipe=recipe.id, code=recipe.code, before=as_of
-            )
+            last = renew.last(tracking, recipe=recipe.id, code=recipe.code, before=as_of)
         if last is not None:
             key = digest({"run": key, "from": last.tags[KEY], "how": how})
         known = tracking.find(key)
