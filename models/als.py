@@ -34,6 +34,7 @@ from models.scorer import (
 Doubles = npt.NDArray[np.float64]
 
 CELLS = 1 << 20  # numbers in a batch of equations: 8 MiB
+UPDATE_STEPS = 30  # from nothing to where float32 ends
 START = 0.1  # length of a product's first, random factors
 
 
@@ -91,6 +92,23 @@ class ALS:
         self._products = (exact @ turn).astype(np.float32)  # (products, f), Gram diagonal
         self._spread = np.square(self._products, dtype=np.float64).sum(axis=0)  # that diagonal
         self._mean = mean
+        return self
+
+    def update(self, history: History) -> Self:
+        """Give new products the factors that fit who took them; known ones keep theirs."""
+        from models.least_squares import improve, turned
+
+        known = fitted(self._products, self)
+        count, factors = known.shape
+        x = self.customer_factors(history.narrow(count))  # (rows, f)
+        taken = history.weights[:, count:].T.tocsr()  # (new, rows)
+        taken.data = (taken.data * (self.alpha / fitted(self._mean, self))).astype(np.float32)
+        x, turn, spread = turned(x, np.eye(factors, dtype=np.float32))
+        new = np.zeros((taken.shape[0], factors), dtype=np.float32)
+        ridge = self._ridge(np.diff(taken.indptr), history.rows).astype(np.float32)
+        steps = min(factors, UPDATE_STEPS)
+        improve(new, taken, x, spread, all=self.alpha0, ridge=ridge, steps=steps)
+        self._products = np.concatenate([known, new @ turn.T])  # hers stay as against the known
         return self
 
     def customer_factors(self, history: History) -> Scores:

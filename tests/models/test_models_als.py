@@ -92,3 +92,16 @@ def test_implicit_refuses_what_it_does_not_know() -> None:
         ALS(engine="implicit", alpha0=0.1)
     with pytest.raises(ModelError, match="engine must be one of own, implicit, got 'magic'"):
         ALS(engine="magic")  # type: ignore[arg-type]
+
+
+def test_an_update_gives_a_new_product_the_factors_of_one_taken_by_the_same_customers() -> None:
+    known = some(60, 30, 0.3)
+    model = ALS(factors=6, iterations=30, l2=5.0).fit(History(known))
+    before = model.product_factors
+    like = known[:, 4:6].toarray()  # two new products, taken as 4 and 5 were
+    more = sp.csr_matrix(np.hstack([known.toarray(), like]).astype(np.float32))
+    model.update(History(more))
+    np.testing.assert_array_equal(model.product_factors[:30], before)
+    assert model.product_factors.shape == (32, 6)
+    np.testing.assert_allclose(model.product_factors[30:], before[4:6], atol=0.02)
+    assert model.score(History(more)).shape == (60, 32)
