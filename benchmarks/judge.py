@@ -1,9 +1,18 @@
 """Judging: ranked lists and a truth in, the time to judge them beside the usual ways out.
 
-    python benchmarks/judge.py --customers 200000 --json judge.json
+    make peers
+    .venv/bin/python benchmarks/judge.py --customers 200000 --large 1000000 --json judge.json
 
-Lists of 10 from 20,000 products, three true products a customer, five known ones; drawing them is
-not timed. All sides are checked to agree on ndcg@10, the script on every customer's.
+**Large**: lists of 100 from 20,000 products, five true products a customer, five known ones, each
+way in a process of its own (benchmarks/judge_ways.py), on all cores. All must give the same ndcg,
+recall, hit rate, average precision and reciprocal rank within 1e-6; ours give three figures more.
+
+- ours from tables of ids | RecTools from data frames of whole numbers
+- ours from arrays of codes | ranx from the arrays that it takes
+
+**Small**: lists of 10 from 20,000 products, three true products a customer, five known ones;
+drawing them is not timed. All sides are checked to agree on ndcg@10, the script on every
+customer's.
 
 - `per_customer`: Arrow tables with string ids in, all eight metrics out.
 - scikit-learn's `ndcg_score`: ndcg alone, from dense arrays of 10 + 3 columns that hold the listed
@@ -15,7 +24,8 @@ not timed. All sides are checked to agree on ndcg@10, the script on every custom
   resamples: of ndcg, which takes few distinct values, so that ours is the same bootstrap drawn
   faster; and of amounts all distinct, where ours gathers like values (docs/metrics.md).
 
-Wall time, the best of three runs (scipy: one).  ratio: above 1, ours is better.
+Wall time, the best of three runs (scipy: one), and peak memory of the large ways, inputs included.
+ratio: above 1, ours is better.
 """
 
 from __future__ import annotations
@@ -23,6 +33,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -37,27 +50,63 @@ import pyarrow as pa
 from models.evaluation.intervals import mean_interval
 from models.evaluation.metrics import per_customer
 
+ROOT = Path(__file__).resolve().parents[1]
+PEER = ROOT / ".peers" / "bin" / "python"
 K, TRUE, KNOWN, PRODUCTS = 10, 3, 5, 20_000
+MANY, MANY_TRUE = 100, 5  # the same of the large case
+PAIRS = (("tables", "rectools"), ("arrays", "ranx"))
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description="Time of judging beside the usual ways.")
     asked.add_argument("--customers", type=int, default=200_000)
+    asked.add_argument("--large", type=int, default=1_000_000, help="customers; 0 leaves it out")
+    asked.add_argument("--peer", type=Path, default=PEER, help="the interpreter that has the peers")
     asked.add_argument("--resamples", type=int, default=1_000)
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--json", type=Path)
     options = asked.parse_args()
-    rows = measure(options.customers, options.resamples, options.seed)
+    if options.large and not options.peer.exists():
+        raise SystemExit(f"{options.peer} is missing: run `make peers`, or give --large 0")
+    rows = large(options.large, options.seed, options.peer) if options.large else []
+    rows += measure(options.customers, options.resamples, options.seed)
     width = max(len(row["case"]) for row in rows)
-    print(f"{'case':{width}}  {'ours':>9}  {'other':>8}  {'ratio':>6}  other")
+    print(f"{'case':{width}}  {'ours':>9}  {'other':>9}  {'ratio':>6}  unit     other")
     for row in rows:
         print(
-            f"{row['case']:{width}}  {row['ours']:9.4f}  {row['other']:8.2f}  "
-            f"{row['ratio']:6.1f}  {row['other_name']}"
+            f"{row['case']:{width}}  {row['ours']:9,.3f}  {row['other']:9,.2f}  "
+            f"{row['ratio']:6.1f}  {row['unit']:7}  {row['other_name']}"
         )
-    print("seconds; ratio: above 1, ours is better")
+    print("ratio: above 1, ours is better")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def large(customers: int, seed: int, peer: Path) -> list[dict[str, Any]]:
+    """Each way on the same lists of 100, one after another; ends where they disagree."""
+    rng = np.random.default_rng(seed)
+    drawn = draw(rng, customers, MANY, MANY_TRUE)
+    with tempfile.TemporaryDirectory(prefix="regulars-benchmark-") as scratch:
+        for name, codes in zip(("listed", "true", "known"), drawn, strict=True):
+            np.save(Path(scratch) / f"{name}.npy", codes.astype(np.int32))
+        del drawn
+        said = {}
+        for way in (way for pair in PAIRS for way in pair):
+            python = peer if way in ("ranx", "rectools") else sys.executable
+            command = [str(python), str(ROOT / "benchmarks" / "judge_ways.py"), way, scratch]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            said[way] = json.loads(done.stdout)
+    for way, one in said.items():
+        for name, value in one["figures"].items():
+            if not abs(value - said["tables"]["figures"][name]) < 1e-6:
+                raise SystemExit(f"{way} disagrees on {name}: the times say nothing")
+    size = f"{customers:,} customers x {MANY}"
+    rows = []
+    for ours, other in PAIRS:
+        case = f"{size}, eight metrics from {ours} | five"
+        for figure, unit in (("seconds", "seconds"), ("peak_rss_mb", "MB")):
+            rows.append(row(case, said[ours][figure], said[other][figure], other, unit))
+    return rows
 
 
 def measure(customers: int, resamples: int, seed: int) -> list[dict[str, Any]]:
@@ -67,7 +116,7 @@ def measure(customers: int, resamples: int, seed: int) -> list[dict[str, Any]]:
         from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
 
     rng = np.random.default_rng(seed)
-    listed, true, known = draw(rng, customers)
+    listed, true, known = draw(rng, customers, K, TRUE)
     lists, truth, before = tables(listed, true, known)
     ours, judged = best(lambda: per_customer(lists, truth, known=before, k=K))
     ndcg = judged["ndcg_at_10"].to_numpy()
@@ -107,14 +156,14 @@ def measure(customers: int, resamples: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def row(case: str, ours: float, other: float, name: str) -> dict[str, Any]:
+def row(case: str, ours: float, other: float, name: str, unit: str = "seconds") -> dict[str, Any]:
     return {
         "case": case,
         "ours": ours,
         "other": other,
         "other_name": name,
         "ratio": other / ours,
-        "unit": "seconds",
+        "unit": unit,
     }
 
 
@@ -131,16 +180,18 @@ def best(work: Callable[[], Any], times: int = 3) -> tuple[float, Any]:
 Codes = npt.NDArray[np.int64]
 
 
-def draw(rng: np.random.Generator, customers: int) -> tuple[Codes, Codes, Codes]:
-    """Product codes (customers, K), (customers, TRUE), (customers, KNOWN), distinct in a row.
+def draw(
+    rng: np.random.Generator, customers: int, k: int, count: int
+) -> tuple[Codes, Codes, Codes]:
+    """Product codes (customers, k), (customers, count), (customers, KNOWN), distinct in a row.
 
     Every other customer's truth holds one product of her list.
     """
-    steps = np.arange(K + TRUE + KNOWN) * 997  # distinct modulo PRODUCTS
+    steps = np.arange(k + count + KNOWN) * 97  # distinct modulo PRODUCTS
     codes = (rng.integers(0, PRODUCTS, (customers, 1)) + steps) % PRODUCTS
-    listed, true, known = codes[:, :K], codes[:, K : K + TRUE].copy(), codes[:, K + TRUE :]
+    listed, true, known = codes[:, :k], codes[:, k : k + count].copy(), codes[:, k + count :]
     rows = np.arange(0, customers, 2)
-    true[rows, 0] = listed[rows, rng.integers(0, K, len(rows))]
+    true[rows, 0] = listed[rows, rng.integers(0, k, len(rows))]
     return listed, true, known
 
 

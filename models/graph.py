@@ -3,12 +3,13 @@
 With X who took what, C and P the diagonals of its row and column sums, and A = C^-1/2 X P^-1/2, the
 graph of products is G = A'A, whose eigenvalues t lie between 0 and 1. A history s is filtered:
 
-    scores = s P^-β h(G) P^β        h(t) = t^g for the greatest t, and c t for all others
+    scores = s P^-β h(G) P^β + α s P^-1/2 VV' P^1/2
+    h(t) = t^g for the greatest t, whose eigenvectors are V, and c t for all others
 
-h is made of c G, kept as a sparse matrix of each product's nearest, and of the first eigenvectors V
-with V diag(t^g - c t) V'. GF-CF (Shen et al.: How Powerful is Graph Convolution for
-Recommendation?, 2021) has h linear and a bonus for the first t; ChebyCF (Kim et al.: Graph Spectral
-Filtering with Chebyshev Interpolation for Recommendation, 2025) a polynomial, flat inside, and β.
+h is made of c G, kept as a sparse matrix of each product's nearest, and of V diag(t^g - c t) V'.
+GF-CF (Shen et al.: How Powerful is Graph Convolution for Recommendation?, 2021) is β = 0, g = 1,
+c = 1 and α = 0.3. ChebyCF (Kim et al.: Graph Spectral Filtering with Chebyshev Interpolation for
+Recommendation, 2025) has β and no α, and for h a polynomial, flat inside.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Graph:
 
     popularity: β; the higher, the more popular products count. power: g. factors: how many t are
     the greatest. tail: c, as a share of what would go on where t^g ends. neighbours: the most
-    products that each speaks for through c G.
+    products that each speaks for through c G. low_pass: α.
     damping: power of weights, in units of the shop's mean; 0 counts each product once.
     """
 
@@ -46,6 +47,7 @@ class Graph:
     factors: int = 256
     tail: float = 0.5
     neighbours: int = 1000
+    low_pass: float = 0.0
     damping: float = 0.0
     seed: int = 0
 
@@ -58,7 +60,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         at_least(0, popularity=self.popularity, power=self.power, tail=self.tail)
-        at_least(0, damping=self.damping, seed=self.seed)
+        at_least(0, low_pass=self.low_pass, damping=self.damping, seed=self.seed)
         at_least(1, neighbours=self.neighbours, factors=self.factors)
         if self.damping > 1:
             raise ModelError(f"damping must be at most 1, got {self.damping}")
@@ -79,9 +81,17 @@ class Graph:
         )
         linear.data *= np.float32(slope)
         self._linear = linear
-        self._enter = v * _power(products, -self.popularity)[:, None]  # (products, f)
-        leave = v * (t**self.power - slope * t).astype(np.float32)
-        self._leave = leave * _power(products, self.popularity)[:, None]  # (products, f)
+        enter, leave = [], []
+        for gain, popularity in (
+            (t**self.power - slope * t, self.popularity),
+            (np.full(len(t), self.low_pass), 0.5),
+        ):
+            if gain.any():
+                enter.append(v * _power(products, -popularity)[:, None])
+                leave.append(v * gain.astype(np.float32) * _power(products, popularity)[:, None])
+        self._enter, self._leave = (
+            np.concatenate([v[:, :0], *parts], axis=1) for parts in (enter, leave)
+        )  # (products, f), twice as many where both are at work
         return self
 
     def score(self, history: History) -> Scores:

@@ -39,6 +39,8 @@ class Neighbours:
     weight levelling off at `k1` and, to the degree `b`, less in a product of much weight
     (Robertson and Zaragoza, 2009).
     shrink: added to the cosine's norm, so that two products are not alike by a chance customer.
+    popularity: β, turns that norm |i||j|, of hers i and another j, into |i|^(1+2β) |j|^(1-2β): the
+    higher, the more popular products count, as in `models.graph`; not for bm25, which has no norm.
     """
 
     kind: ClassVar[str] = "neighbours"
@@ -48,6 +50,7 @@ class Neighbours:
     shrink: float = 10.0
     k1: float = 2.0
     b: float = 0.5
+    popularity: float = 0.0
 
     _similar: sp.csr_matrix | None = field(default=None, init=False, repr=False, compare=False)
     _popular: Scores | None = field(default=None, init=False, repr=False, compare=False)
@@ -55,7 +58,7 @@ class Neighbours:
     def __post_init__(self) -> None:
         one_of(("cosine", "tfidf", "bm25"), weighting=self.weighting)
         at_least(1, k=self.k)
-        at_least(0, shrink=self.shrink, b=self.b)
+        at_least(0, shrink=self.shrink, b=self.b, popularity=self.popularity)
         above(0, k1=self.k1)
         if self.b > 1:
             raise ModelError(f"b must be at most 1, got {self.b}")
@@ -67,6 +70,7 @@ class Neighbours:
         by_product = by_customer.T.tocsr()  # (products, rows)
         products = history.products
         norms = np.sqrt(np.asarray(by_product.multiply(by_product).sum(axis=1)).ravel())
+        hers, others = (norms**to for to in (1 + 2 * self.popularity, 1 - 2 * self.popularity))
         parts = []
         step = max(1, CELLS // products)
         for start in range(0, products, step):
@@ -75,7 +79,7 @@ class Neighbours:
             alike.sort_indices()
             row = np.repeat(np.arange(len(of)), np.diff(alike.indptr))
             if self.weighting != "bm25":
-                alike.data /= norms[of][row] * norms[alike.indices] + np.float32(self.shrink)
+                alike.data /= hers[of][row] * others[alike.indices] + np.float32(self.shrink)
             parts.append(self._nearest(alike, itself=alike.indices == of[row]))
         self._similar = sp.vstack(parts, format="csr", dtype=np.float32)
         sums = np.bincount(history.weights.indices, minlength=products)

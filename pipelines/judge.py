@@ -20,7 +20,7 @@ import features.build
 import models.scorer
 from features.artifact import digest
 from features.tables import code_version
-from models.evaluation import catalogue, metrics, quality, slices, split
+from models.evaluation import catalogue, codes, metrics, pages, quality, slices, split
 from models.evaluation.intervals import of_table
 from models.recommender import Recommender
 from pipelines import judgement
@@ -87,7 +87,16 @@ def run(
 def judge_key(workspace: Workspace, shop: Shop, as_of: datetime) -> str:
     """What a judgement is found by: the inputs, the protocol, and the code of both."""
     code = code_version(
-        features.build, split, metrics, catalogue, quality, slices, models.scorer, judgement
+        features.build,
+        split,
+        metrics,
+        pages,
+        codes,
+        catalogue,
+        quality,
+        slices,
+        models.scorer,
+        judgement,
     )
     return digest(
         {

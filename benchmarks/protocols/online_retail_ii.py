@@ -58,5 +58,5 @@ def run(config: Path) -> list[Row]:
     for one in judgement.slices(job.tracking, job.tracking.get(run_id)).to_pylist():
         if one["slice"] == "lifecycle_stage" and one["metric"] == "ndcg_at_10":
             figures = {"value": one["mean"], "low": one["low"], "high": one["high"], "n": one["n"]}
-            rows.append({**shared, "metric": f"ndcg_at_10 {one['value']}", **figures})
+            rows.append({**shared, "metric": f"ndcg_at_10/{one['value']}", **figures})
     return rows

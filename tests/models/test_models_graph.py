@@ -30,19 +30,36 @@ def oracle(history: History, model: Graph) -> np.ndarray:
     f = model.factors
     slope = model.tail * t[f - 1] ** (model.power - 1)
     h = np.where(np.arange(len(t)) < f, t**model.power, slope * t)
-    return ((x * power(p, -model.popularity)) @ (v * h) @ v.T) * power(p, model.popularity)
+    filtered = ((x * power(p, -model.popularity)) @ (v * h) @ v.T) * power(p, model.popularity)
+    ideal = ((x * power(p, -0.5)) @ v[:, :f] @ v[:, :f].T) * power(p, 0.5)
+    return filtered + model.low_pass * ideal
 
 
 @pytest.mark.parametrize(("power", "tail"), [(1.0, 1.0), (0.5, 0.5), (0.0, 0.0)])
 @pytest.mark.parametrize("popularity", [0.0, 0.4])
+@pytest.mark.parametrize("low_pass", [0.0, 0.3])
 def test_scores_are_the_filter_of_the_eigenvalues(
-    power: float, tail: float, popularity: float, monkeypatch: pytest.MonkeyPatch
+    power: float, tail: float, popularity: float, low_pass: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graph, "ROUNDS", 30)
-    model = Graph(factors=8, power=power, tail=tail, popularity=popularity)
+    model = Graph(factors=8, power=power, tail=tail, popularity=popularity, low_pass=low_pass)
     history = taken()
     scores = model.fit(history).score(history)
     np.testing.assert_allclose(scores, oracle(history, model), rtol=1e-3, atol=1e-3)
+
+
+def test_gf_cf_is_its_paper_s_two_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "ROUNDS", 30)
+    history = taken()
+    x = history.weights.toarray().astype(np.float64)
+    r = x * power(x.sum(axis=1), -0.5)[:, None] * power(x.sum(axis=0), -0.5)
+    v = np.linalg.svd(r)[2][:8].T
+    degree = power(x.sum(axis=0), 0.5)
+    low_pass = (x * power(degree, -1)) @ v @ v.T * degree
+    model = Graph(popularity=0, power=1, tail=1, low_pass=0.3, factors=8).fit(history)
+    assert model.arrays()["enter"].shape == (40, 8)
+    scores = x @ r.T @ r + 0.3 * low_pass
+    np.testing.assert_allclose(model.score(history), scores, rtol=1e-3, atol=1e-3)
 
 
 def test_each_product_speaks_for_its_nearest_only() -> None:
