@@ -28,7 +28,7 @@ from models.scorer import Codes, Scores
 
 FORMAT = 1
 SIMILAR = 50
-BLOCK = 4096  # customers ranked at once
+BLOCK = 1 << 16  # customers ranked at once
 CELLS = 1 << 22  # similarities held at once
 CATALOGUE = pa.schema([*PRODUCTS, pa.field("available", pa.bool_(), nullable=False)])
 CUSTOMERS = pa.schema(

@@ -1,11 +1,13 @@
 """Ranking: scores or factors in, the k best products of each row out; exact, ties by lower code.
 
-No part of it ever holds more than a tile of scores, whatever the numbers of rows and products.
+No part of it ever holds more than a block of scores, whatever the numbers of rows and products.
+Few scores are ranked here, by NumPy; many by compiled code on all cores, see `models.many`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +15,13 @@ import scipy.sparse as sp
 
 from models.scorer import Codes, Factored, History, ModelError, Scorer, Scores
 
-CELLS = 1 << 20  # scores in a tile: 4 MiB, what a core's cache holds beside the factors
-TILE = 8192  # products in a tile of factors
+if TYPE_CHECKING:
+    from models.coarse import Coarse
+
+CELLS = 1 << 20  # scores in a block: 4 MiB
+MANY = 1 << 21  # from so many scores on, compiled code is worth its start
+ROWS = 4096  # rows whose factors are found at once
+BLOCK = 1 << 23  # scores that a model gives at once: 32 MiB
 FEW = 64  # up to here a row's candidates are cheaper sorted than cut down first
 
 
@@ -38,23 +45,23 @@ def rank(
 
     `among`: the only codes allowed; `without`: codes never allowed, such as sold-out products.
     """
-    _check(k, (history.rows, history.products), history.products)
-    codes = np.full((history.rows, k), -1, dtype=np.int32)
-    scores = np.full((history.rows, k), -np.inf, dtype=np.float32)
-    factored = isinstance(scorer, Factored)
-    step = 4096 if factored else max(1, CELLS // max(1, history.products))
+    _check(k, (history.rows, history.products), history.products, None, among, without)
+    best = _padding(history.rows, k)
     known = np.flatnonzero(np.diff(history.weights.indptr))
+    if isinstance(scorer, Factored):
+        right, step = _Right(scorer.product_factors, len(known), k, among, without), ROWS
+    else:
+        right, step = None, max(1, BLOCK // max(1, history.products))
     for start in range(0, len(known), step):
         rows = known[start : start + step]
         block = history if len(rows) == history.rows else history.take(rows)
         seen = block.weights if drop_seen else None
-        if isinstance(scorer, Factored):
-            left, right = scorer.customer_factors(block), scorer.product_factors
-            best = top_k_factors(left, right, k, seen=seen, among=among, without=without)
+        if right is not None and isinstance(scorer, Factored):
+            found = right.best(scorer.customer_factors(block), k, seen)
         else:
-            best = top_k(scorer.score(block), k, seen=seen, among=among, without=without)
-        codes[rows], scores[rows] = best
-    return Ranked(codes, scores)
+            found = top_k(scorer.score(block), k, seen=seen, among=among, without=without)
+        best.codes[rows], best.scores[rows] = found
+    return best
 
 
 def top_k(
@@ -70,15 +77,17 @@ def top_k(
     `seen`: CSR of the same shape, its entries are not allowed.
     """
     _check(k, scores.shape, scores.shape[1], seen, among, without)
-    if among is None and without is None:
-        tile, places = np.array(scores, dtype=np.float32, order="C"), None
-    else:
-        allowed = _allowed(scores.shape[1], among, without)
-        tile, places = scores[:, allowed].astype(np.float32), _places(allowed, scores.shape[1])
-    if seen is not None:
-        _hide(tile, seen, places, start=0)
-    best = _best(tile, k)
-    return best if places is None else Ranked(_back(best.codes, allowed), best.scores)
+    few, barred = _narrowed(scores.shape[1], among, without)
+    if few is not None:
+        best = top_k(scores[:, few], k, seen=None if seen is None else seen[:, few])
+        return Ranked(_back(best.codes, few), best.scores)
+    if scores.size < MANY:
+        return _few(np.array(scores, dtype=np.float32, order="C"), k, seen, barred)
+    from models.many import by_scores, hidden
+
+    best = _padding(len(scores), k)
+    by_scores(scores, hidden(len(scores), barred, seen), *best)
+    return best
 
 
 def top_k_factors(
@@ -91,37 +100,63 @@ def top_k_factors(
     without: Codes | None = None,
 ) -> Ranked:
     """The same for scores `left @ right.T`, (rows, f) by (products, f), tile by tile."""
-    products = right.shape[0]
-    _check(k, (left.shape[0], products), products, seen, among, without)
-    few = places = hidden = None
-    if among is None:
-        hidden = None if without is None else np.unique(without)
-    elif 2 * len(allowed := _allowed(products, among, without)) < products:
-        few, places = allowed, _places(allowed, products)
-        right = right[few]  # gather them, and rank in their places
-    else:
-        hidden = _others(allowed, products)
-    codes = np.full((left.shape[0], k), -1, dtype=np.int32)
-    scores = np.full((left.shape[0], k), -np.inf, dtype=np.float32)
-    tall = max(1, CELLS // max(1, min(TILE, right.shape[0])))
-    wide = max(TILE, CELLS // max(1, left.shape[0]))  # one row: one pass over all products
-    for row in range(0, left.shape[0], tall):
-        rows = slice(row, row + tall)
-        best: Ranked | None = None
-        for start in range(0, right.shape[0], wide):
-            tile = left[rows] @ right[start : start + wide].T  # (tall, wide)
-            if hidden is not None:
-                tile[
-                    :, hidden[slice(*np.searchsorted(hidden, (start, start + wide)))] - start
-                ] = -np.inf
-            if seen is not None:
-                _hide(tile, seen[rows] if tall < seen.shape[0] else seen, places, start=start)
-            found = _best(tile, k, None if best is None else best.scores[:, -1])
-            found.codes[found.codes >= 0] += np.int32(start)
-            best = found if best is None else _merge(best, found)
-        if best is not None:
-            codes[rows], scores[rows] = best
-    return Ranked(codes if few is None else _back(codes, few), scores)
+    _check(k, (len(left), len(right)), len(right), None, among, without)
+    return _Right(right, len(left), k, among, without).best(left, k, seen)
+
+
+class _Right:
+    """Factors of the products that may be ranked, ready for some rows."""
+
+    def __init__(
+        self, right: Scores, rows: int, k: int, among: Codes | None, without: Codes | None
+    ) -> None:
+        self.products = len(right)
+        self.ready = _READY.get(id(right))
+        few, self.barred = _narrowed(len(right), among, without)
+        self.few, self.right = few, right
+        if few is not None and self.ready is None:
+            self.right = right[few]
+        elif few is not None:
+            self.barred, self.few = np.ones(len(right), np.bool_), None
+            self.barred[few] = False
+        self.many = self.ready is not None or rows * len(self.right) >= MANY
+        if self.many and self.ready is None:
+            from models.many import ready
+
+            self.ready = ready(self.right, rows, k)
+
+    def best(self, left: Scores, k: int, seen: sp.csr_matrix | None) -> Ranked:
+        _check(k, (len(left), self.products), self.products, seen)
+        if self.few is not None and seen is not None:
+            seen = seen[:, self.few]
+        if self.many:
+            from models.many import by_factors, hidden
+
+            best = _padding(len(left), k)
+            never = hidden(len(left), self.barred, seen)
+            by_factors(left, self.right, never, *best, ready=self.ready)
+        else:
+            best = _few(left @ self.right.T, k, seen, self.barred)
+        return best if self.few is None else Ranked(_back(best.codes, self.few), best.scores)
+
+
+_READY: dict[int, Coarse] = {}  # by the identity of the factors
+
+
+def prepare(right: Scores) -> None:
+    """Make (products, f) factors ready, so that one row too is ranked by compiled code.
+
+    For as long as that very array lives; it must not be written after. Costs a quarter of its
+    memory, some 20 ms and, once a process, the start of the compiled code.
+    """
+    from models.coarse import prepare
+
+    coarse = prepare(right)
+    if coarse is not None and id(right) not in _READY:
+        _READY[id(right)] = coarse
+        weakref.finalize(right, _READY.pop, id(right))
+        for row in (right[:1], np.zeros_like(right[:1])):  # both ways are compiled before asked
+            top_k_factors(row, right, 1)
 
 
 def greatest(values: Scores, k: int) -> npt.NDArray[np.bool_]:
@@ -140,15 +175,17 @@ def cosine(factors: Scores, products: Codes) -> Scores:
     return scores
 
 
-def _best(tile: Scores, k: int, floor: Scores | None = None) -> Ranked:
-    """The k best columns of each row of a tile, which it may write into.
-
-    floor: (rows,) scores that other tiles reach k times already; lower ones may be left out.
-    """
-    rows, width = tile.shape
+def _few(
+    tile: Scores, k: int, seen: sp.csr_matrix | None, barred: npt.NDArray[np.bool_] | None
+) -> Ranked:
+    """The k best columns of each row of a tile, which it may write into."""
+    if barred is not None:
+        tile[:, barred] = -np.inf
+    if seen is not None:
+        tile[np.repeat(np.arange(len(tile)), np.diff(seen.indptr)), seen.indices] = -np.inf
     tile[np.isnan(tile)] = -np.inf
-    codes = np.full((rows, k), -1, dtype=np.int32)
-    scores = np.full((rows, k), -np.inf, dtype=np.float32)
+    rows, width = tile.shape
+    best = _padding(rows, k)
     # A bound below the k-th best of each row: the k-th best of the maxima of disjoint groups.
     group = width // max(4 * k, 128)
     if group >= 2:
@@ -157,8 +194,7 @@ def _best(tile: Scores, k: int, floor: Scores | None = None) -> Ranked:
         bound = np.partition(maxima, groups - k, axis=1)[:, groups - k]  # (rows,)
     else:
         bound = np.full(rows, -np.inf, dtype=np.float32)
-    least = np.finfo(np.float32).min  # -inf is never a candidate
-    np.maximum(bound, least if floor is None else np.maximum(floor, least), out=bound)
+    np.maximum(bound, np.finfo(np.float32).min, out=bound)  # -inf is never a candidate
     flat = np.flatnonzero((tile >= bound[:, None]).ravel())
     row, column = np.divmod(flat, width) if rows > 1 else (np.zeros_like(flat), flat)
     value = tile.ravel()[flat]
@@ -175,49 +211,30 @@ def _best(tile: Scores, k: int, floor: Scores | None = None) -> Ranked:
     place = np.arange(len(row)) - ends[row]  # rank in its row, after sorting
     kept = place < k
     row, order, place = row[kept], order[kept], place[kept]
-    codes[row, place] = column[order]
-    scores[row, place] = value[order]
-    return Ranked(codes, scores)
+    best.codes[row, place] = column[order]
+    best.scores[row, place] = value[order]
+    return best
 
 
-def _merge(one: Ranked, two: Ranked) -> Ranked:
-    """The best of two rankings of the same rows, all codes of the first below the second's."""
-    codes = np.concatenate([one.codes, two.codes], axis=1)
-    scores = np.concatenate([one.scores, two.scores], axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, : one.codes.shape[1]]
-    return Ranked(np.take_along_axis(codes, order, 1), np.take_along_axis(scores, order, 1))
+def _padding(rows: int, k: int) -> Ranked:
+    """Nothing ranked yet."""
+    return Ranked(np.full((rows, k), -1, np.int32), np.full((rows, k), -np.inf, np.float32))
 
 
-def _hide(tile: Scores, seen: sp.csr_matrix, places: Codes | None, *, start: int) -> None:
-    """Write -inf where a tile, whose first column is `start`, has entries of `seen`."""
-    column = (seen.indices if places is None else places[seen.indices]) - start
-    row = np.repeat(np.arange(tile.shape[0]), np.diff(seen.indptr))
-    inside = (column >= 0) & (column < tile.shape[1])
-    tile[row[inside], column[inside]] = -np.inf
-
-
-def _allowed(products: int, among: Codes | None, without: Codes | None) -> Codes:
-    """The allowed codes, ascending."""
-    mask = np.full(products, among is None)
+def _narrowed(
+    products: int, among: Codes | None, without: Codes | None
+) -> tuple[Codes | None, npt.NDArray[np.bool_] | None]:
+    """The allowed codes where they are few, else which codes are barred; None where none is."""
+    if among is None and without is None:
+        return None, None
+    barred = np.full(products, among is not None)
     if among is not None:
-        mask[among] = True
+        barred[among] = False
     if without is not None:
-        mask[without] = False
-    return np.flatnonzero(mask).astype(np.int32)
-
-
-def _others(allowed: Codes, products: int) -> Codes:
-    """The codes that are not allowed, ascending."""
-    mask = np.ones(products, dtype=bool)
-    mask[allowed] = False
-    return np.flatnonzero(mask).astype(np.int32)
-
-
-def _places(allowed: Codes, products: int) -> Codes:
-    """The place of each code among the allowed, -1 where it isn't one."""
-    places = np.full(products, -1, dtype=np.int32)
-    places[allowed] = np.arange(len(allowed), dtype=np.int32)
-    return places
+        barred[without] = True
+    if 2 * np.count_nonzero(barred) > products:
+        return np.flatnonzero(~barred).astype(np.int32), None
+    return None, barred
 
 
 def _back(codes: Codes, allowed: Codes) -> Codes:

@@ -5,12 +5,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import models.rank
-from models.rank import Ranked, cosine, rank, top_k, top_k_factors
+from models import coarse
+from models.dots import LANES
+from models.rank import Ranked, cosine, prepare, rank, top_k, top_k_factors
 from models.scorer import History, ModelError, Scores
 
 Floats = npt.NDArray[np.float32]
@@ -85,20 +87,132 @@ def test_scores_are_ranked_as_by_the_slow_oracle(
     np.testing.assert_array_equal(scores, before)
 
 
-@settings(max_examples=150, deadline=None)
-@given(questions(), st.integers(0, 2**32 - 1), st.sampled_from([(1 << 20, 8192), (64, 16)]))
-def test_factors_are_ranked_as_their_scores_in_tiles_of_any_size(
-    question: tuple[int, int, int, dict[str, object]], seed: int, tiles: tuple[int, int]
+WAYS = {
+    "few": {},
+    "floats": {"rank.MANY": 0, "many.LONG": 1 << 20},
+    "small tiles": {"rank.MANY": 0, "many.LONG": 1 << 20, "many.COLUMNS": 16, "many.ROWS": 2},
+    "bytes": {"rank.MANY": 0, "many.LONG": 1, "many.WIDE": 1, "many.SPARSE": 1, "many.JOB": 2},
+}
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rank as many rows are, whatever their number."""
+    for name, value in WAYS[request.param].items():
+        monkeypatch.setattr(f"models.{name}", value)
+
+
+def ways(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("way", names or tuple(WAYS), indirect=True)
+
+
+several = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@ways()
+@several
+@given(questions(), st.integers(0, 2**32 - 1), st.sampled_from([2, 9]))
+def test_factors_are_ranked_as_their_scores_in_every_way(
+    way: None, question: tuple[int, int, int, dict[str, object]], seed: int, f: int
 ) -> None:
     rows, products, k, masks = question
     random = np.random.default_rng(seed)
-    left = random.integers(-1, 2, (rows, 2)).astype(np.float32)  # whole numbers: exact products
-    right = random.integers(-2, 3, (products, 2)).astype(np.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models.rank, "CELLS", tiles[0])
-        patch.setattr(models.rank, "TILE", tiles[1])
-        ranked = top_k_factors(left, right, k, **masks)  # type: ignore[arg-type]
+    left = random.integers(-1, 2, (rows, f)).astype(np.float32)  # whole numbers: exact products
+    right = random.integers(-2, 3, (products, f)).astype(np.float32)
+    ranked = top_k_factors(left, right, k, **masks)  # type: ignore[arg-type]
     assert as_lists(ranked) == wanted(left @ right.T, k, masks)
+
+
+@ways("few", "floats", "bytes")
+@pytest.mark.parametrize("spread", [0.0, 1.5])  # of the products' lengths
+def test_unequal_scores_are_ranked_as_by_the_slow_oracle(way: None, spread: float) -> None:
+    random = np.random.default_rng(3)
+    left = random.standard_normal((70, 30), dtype=np.float32)
+    right = random.standard_normal((3000, 30), dtype=np.float32)
+    right *= np.exp(spread * random.standard_normal((3000, 1))).astype(np.float32)
+    right[5:9] = right[4]  # equal ones: the lower code first
+    left[3:5], left[7, 1:] = right[4], 0
+    seen = sp.random(70, 3000, 0.02, format="csr", dtype=np.float32, random_state=1)
+    exact = left.astype(np.float64) @ right.T.astype(np.float64)
+    ranked = top_k_factors(left, right, 20, seen=seen)
+    want = slow_top_k(exact, 20, seen, set(range(3000)), set())
+    assert [[c for c, _ in row] for row in as_lists(ranked)] == [[c for c, _ in r] for r in want]
+    np.testing.assert_allclose(ranked.scores, [[s for _, s in r] for r in want], rtol=1e-4)
+
+
+@ways("few", "floats", "bytes")
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e30])
+def test_factors_that_are_no_numbers_are_never_ranked(way: None, wrong: float) -> None:
+    random = np.random.default_rng(4)
+    left = random.integers(1, 3, (9, 4)).astype(np.float32)
+    right = random.integers(1, 3, (500, 4)).astype(np.float32)
+    right[7], left[2] = wrong, wrong
+    with np.errstate(all="ignore"):
+        scores = left @ right.T
+        ranked = top_k_factors(left, right, 10)
+    assert as_lists(ranked) == slow_top_k(scores, 10, None, set(range(500)), set())
+
+
+@ways("floats", "bytes")
+def test_where_all_scores_are_equal_the_lowest_codes_are_best(way: None) -> None:
+    ranked = top_k_factors(np.ones((5, 4), np.float32), np.ones((5000, 4), np.float32), 3)
+    assert ranked.codes.tolist() == [[0, 1, 2]] * 5
+    nothing = top_k_factors(np.zeros((5, 4), np.float32), np.ones((5000, 4), np.float32), 3)
+    assert nothing.codes.tolist() == [[0, 1, 2]] * 5
+
+
+def test_many_scores_are_ranked_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = np.random.default_rng(5).integers(0, 999, (300, 2500)).astype(np.float32)
+    scores[:, 7], scores[4] = np.nan, np.nan
+    seen = sp.random(300, 2500, 0.05, format="csr", dtype=np.float32, random_state=1)
+    without = np.arange(0, 2500, 5)
+    few = top_k(scores, 50, seen=seen, without=without)
+    monkeypatch.setattr("models.rank.MANY", 0)
+    scores.flags.writeable = False
+    many = top_k(scores, 50, seen=seen, without=without)
+    assert as_lists(many) == as_lists(few)
+
+
+def test_prepared_factors_give_one_row_the_same_and_are_forgotten_with_their_array() -> None:
+    random = np.random.default_rng(6)
+    left = random.standard_normal((1, 32), dtype=np.float32)
+    right = random.standard_normal((4000, 32), dtype=np.float32)
+    third, most = np.arange(0, 4000, 3), np.arange(3, 3500)
+    masks = [{}, {"among": third}, {"without": most}, {"among": third, "without": most}]
+    before = [top_k_factors(left, right, 20, **mask) for mask in masks]
+    prepare(right)
+    after = [top_k_factors(left, right, 20, **mask) for mask in masks]
+    assert len(models.rank._READY) == (LANES > 0)
+    for one, two in zip(before, after, strict=True):
+        assert one.codes.tolist() == two.codes.tolist()
+        np.testing.assert_allclose(one.scores, two.scores, rtol=1e-5)
+    del right
+    assert not models.rank._READY
+
+
+@pytest.mark.skipif(not LANES, reason="this CPU does not multiply bytes")
+@pytest.mark.parametrize("shape", ["normal", "one factor", "uneven", "tiny"])
+def test_what_rounding_to_bytes_took_is_within_the_bound(shape: str) -> None:
+    random = np.random.default_rng(7)
+    left, right = (random.standard_normal((n, 31), dtype=np.float32) for n in (40, 100))
+    if shape == "one factor":
+        left[:, 1:], right[:, 1:] = 0, 0
+    elif shape == "uneven":
+        left, right = left**9, right**9
+    elif shape == "tiny":
+        left, right = left * np.float32(1e-9), right * np.float32(1e-9)
+    ready = coarse.prepare(right)
+    assert ready is not None
+    (octets, starts, steps, lengths), hard = coarse.rounded(ready, left)
+    theirs = ready.octets.transpose(0, 1, 3, 2, 4).reshape(-1, octets.shape[1]).astype(np.int64)
+    sums = octets[:40].astype(np.int64) @ theirs.T + starts[:40, None]  # (40, whole tiles)
+    estimate = (sums * ready.scales.astype(np.float64))[:, ready.place] * steps[:40, None]
+    bound = ready.errors[ready.place] * (lengths * steps)[:40, None].astype(np.float64)
+    off = np.abs(left.astype(np.float64) @ right.T.astype(np.float64) - estimate)
+    assert not hard.any()
+    assert (off <= bound).all()
 
 
 def test_equal_scores_at_the_boundary_go_to_the_lower_code() -> None:
@@ -165,11 +279,11 @@ def test_a_customer_without_history_gets_nothing(scorer: Plain) -> None:
 
 @pytest.mark.parametrize("scorer", [Plain(), ByFactors()])
 def test_all_scores_are_never_in_memory_at_once(scorer: Plain) -> None:
-    rows, products = 3000, 6000
+    rows, products = 6000, 6000
     weights = sp.eye(rows, products, dtype=np.float32, format="csr")
     tracemalloc.start()
     ranked = rank(scorer, History(weights), 10)  # type: ignore[arg-type]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (ranked.codes[:, 0] == products - 1).all()
-    assert peak < rows * products * 4 / 2, f"{peak / 1e6:.0f} MB, all scores are 72"
+    assert (ranked.codes[:-1, 0] == products - 1).all()
+    assert peak < rows * products * 4 / 2, f"{peak / 1e6:.0f} MB, all scores are 144"
