@@ -37,6 +37,16 @@ PERSONAL: dict[str, dict[str, Any]] = {
     "popularity": {"per": "category"},
     "als": {"factors": 8},
     "bpr": {"factors": 8, "iterations": 200},
+    "blend": {"sources": {"rebuy": {}, "neighbours": {}, "als": {"factors": 8}}},
+    "sasrec": {
+        "factors": 16,
+        "layers": 1,
+        "temperature": 0.5,
+        "rate": 0.02,
+        "epochs": 30,
+        "batch": 8,
+    },
+    "two_tower": {"factors": 8, "hidden": 8, "epochs": 10, "batch": 64, "learning_rate": 0.03},
 }
 
 DROPPED_IN = '''
@@ -295,7 +305,8 @@ assert loaded.recommend_for([["p01"]]).num_rows
 assert loaded.similar(loaded.products).num_rows
 names = ("implicit", "pandas", "torch", "mlflow", "prefect", "pyspark", "duckdb", "ibis")
 print([name for name in names if name in sys.modules])
-others = [f"models.{{name}}" for name in {kinds()!r} if name != {kind!r}]
+own = ({kind!r}, *getattr(loaded.scorer, "sources", ()))
+others = [f"models.{{name}}" for name in {kinds()!r} if name not in own]
 print([name for name in others if name in sys.modules])
 """
     root = Path(str(models.__file__)).parents[1]
@@ -361,5 +372,5 @@ def test_hyperparameters_make_the_same_model_again(scorer: Scorer) -> None:
 
 
 def test_a_model_of_an_unknown_kind_names_those_there_are() -> None:
-    with pytest.raises(UnknownModel, match=r"one of als, bpr, .*popularity.*, got 'magic'"):
+    with pytest.raises(UnknownModel, match=r"one of als, blend, bpr, .*popularity.*, got 'magic'"):
         find("magic")
