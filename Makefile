@@ -31,12 +31,12 @@ check: install  ## style, types, import contracts
 test: check  ## check, then every test with branch coverage
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
-peers: .peers/installed  ## what the benchmarks compare with, in an environment of its own
+peers: .peers/installed .peers-rectools/installed  ## what the benchmarks compare with, in environments of its own
 
-.peers/installed: benchmarks/peers.txt
-	$(PYTHON) -m venv .peers
-	.peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+.%/installed: benchmarks/%.txt
+	$(PYTHON) -m venv .$*
+	.$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 clean:  ## remove what was built, keep workspaces
-	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf .venv .peers .peers-rectools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -51,7 +51,7 @@ from models.evaluation.intervals import mean_interval
 from models.evaluation.metrics import per_customer
 
 ROOT = Path(__file__).resolve().parents[1]
-PEER = ROOT / ".peers" / "bin" / "python"
+PEER = ROOT / ".peers-rectools" / "bin" / "python"
 K, TRUE, KNOWN, PRODUCTS = 10, 3, 5, 20_000
 MANY, MANY_TRUE = 100, 5  # the same of the large case
 PAIRS = (("tables", "rectools"), ("arrays", "ranx"))

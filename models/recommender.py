@@ -16,9 +16,10 @@ from models import saved
 from models.histories import learn_from
 from models.history import taken_today
 from models.lists import RECOMMENDED, RECOMMENDED_FOR, SIMILAR, as_table
-from models.rank import CELLS, Ranked, rank, top_k
+from models.rank import CELLS, Ranked, prepare, rank, top_k
 from models.scorer import (
     Codes,
+    Factored,
     History,
     ModelError,
     NotFitted,
@@ -28,6 +29,8 @@ from models.scorer import (
 )
 
 Seen: TypeAlias = Literal["drop", "keep"]
+
+PREPARED = 1 << 14  # products from which one customer is ranked faster by compiled code
 
 
 class Recommender:
@@ -232,6 +235,11 @@ class Recommender:
         code = self.product_map.code
         rows = [[c for id in history if (c := code(id)) >= 0] for history in histories]
         return taken_today(rows, like=self.history)
+
+    def prepare(self) -> None:
+        """Let compiled code rank single customers, too, where the products are many; takes time."""
+        if isinstance(self.scorer, Factored) and self._scored >= PREPARED:
+            prepare(self.scorer.product_factors)
 
     def save(self, directory: Path) -> None:
         """Write a new directory of .npy, Arrow and a manifest; raises FileExistsError."""

@@ -91,6 +91,7 @@ def put_up(directory: Path) -> Shelf:
         personal=kind != "popularity",
     )
     products.allowed(Filters())
+    bundle.recommender.prepare()
     return shelf
 
 
