@@ -38,7 +38,7 @@ def test_a_shop_needs_no_more_than_a_name_and_a_mapping() -> None:
         ("models.als.factors=many", "models.als.factors: Input should be a valid integer"),
         ('models.als.factors="64"', "models.als.factors: Input should be a valid integer"),
         ("models.als.factors=0", "models.als: factors must be at least 1, got 0"),
-        ("models.sasrek={}", "models.sasrek: model must be one of als, bpr"),
+        ("models.sasrek={}", "models.sasrek: model must be one of als, blend, bpr"),
         ("judge.folds=0", "judge.folds: Input should be greater than or equal to 1, got 0"),
         ("judge.metric=auc", "metric must be one of ndcg_at_10"),
         ("recommend.seen=maybe", "recommend.seen: Input should be 'drop' or 'keep', got 'maybe'"),
