@@ -176,6 +176,34 @@ BASKETS = _schema(
     ("revenue", pa.float64(), "currency"),
 )
 
+EXPOSURES = _schema(
+    ("request_id", "event_time"),
+    ("request_id", pa.string(), "the answer that showed it; one answer is one unit's"),
+    ("event_time", TIME, "when it was shown"),
+    ("customer_id", pa.string(), "null: an unknown customer's"),
+    ("unit", pa.string(), "what the arm was drawn for: kind:value; null: the customer_id"),
+    ("surface", pa.string(), "where it was shown: home, product, cart, live …"),
+    ("channel", pa.string(), "one of CHANNELS"),
+    ("experiment", pa.string(), "the test's name; null: in none"),
+    ("arm", pa.string(), "the test's arm, or holdout; null: in no test"),
+    ("product_id", pa.string(), "null: an answer that showed nothing"),
+    ("position", pa.int32(), "place in the list, from 1"),
+    ("propensity", pa.float64(), "the chance that it stood there; null where unknown"),
+    ("model", pa.string(), "what ranked it"),
+)
+OUTCOMES = _schema(
+    ("event_time", "event_type"),
+    ("event_time", TIME, "when it happened"),
+    ("event_type", pa.string(), "one of EVENT_TYPES"),
+    ("channel", pa.string(), "one of CHANNELS, also another than where it was shown"),
+    ("customer_id", pa.string(), "null: joined by request_id alone"),
+    ("product_id", pa.string(), ""),
+    ("quantity", pa.float64(), "units, positive, also for a refund"),
+    ("unit_price", pa.float64(), "the shop's currency, per unit"),
+    ("order_id", pa.string(), "null: each purchase is an order of its own"),
+    ("request_id", pa.string(), "the answer that led here, where it is known"),
+)
+
 SCHEMAS = {
     "events": EVENTS,
     "products": PRODUCTS,
@@ -189,6 +217,8 @@ SCHEMAS = {
     "customer_features": CUSTOMER_FEATURES,
     "product_features": PRODUCT_FEATURES,
     "baskets": BASKETS,
+    "exposures": EXPOSURES,
+    "outcomes": OUTCOMES,
 }
 
 

@@ -1,7 +1,7 @@
 """Blend: histories in, one ranking of several sources' out.
 
 Each customer's candidates are what she took and the best of each source. Boosted trees rank them by
-the sources' scores, her own rhythm, prices and tastes (`models.candidates`); they learn from what
+the sources' scores, her own rhythm, prices and tastes (`blending.candidates`); they learn from what
 was bought after a cut that no source saw beyond. Below the candidates, and alone where data are
 few, stands the weighted mean of the sources' scores, each over the customer's greatest.
 """
@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from models.candidates import candidates, coarse, facts, product_facts
-from models.holdout import hold_out
+from models.blending.candidates import candidates, coarse, facts, product_facts
+from models.blending.holdout import hold_out
+from models.blending.trees import Trees, evaluate, grow, least
 from models.rank import CELLS
 from models.scorer import (
     Arrays,
@@ -33,7 +34,6 @@ from models.scorer import (
     needs,
     one_of,
 )
-from models.trees import Trees, evaluate, grow, least
 
 FEW = np.float32(1e-12)  # greatest score that counts as none
 

@@ -1,7 +1,7 @@
 """Ranking: scores or factors in, the k best products of each row out; exact, ties by lower code.
 
 No part of it ever holds more than a block of scores, whatever the numbers of rows and products.
-Few scores are ranked here, by NumPy; many by compiled code on all cores, see `models.many`.
+Few scores are ranked here, by NumPy; many by compiled code on all cores, see `models.ranking.many`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from models.scorer import Codes, Factored, History, ModelError, Scorer, Scores
 
 if TYPE_CHECKING:
-    from models.coarse import Coarse
+    from models.ranking.coarse import Coarse
 
 CELLS = 1 << 20  # scores in a block: 4 MiB
 MANY = 1 << 21  # from so many scores on, compiled code is worth its start
@@ -83,7 +83,7 @@ def top_k(
         return Ranked(_back(best.codes, few), best.scores)
     if scores.size < MANY:
         return _few(np.array(scores, dtype=np.float32, order="C"), k, seen, barred)
-    from models.many import by_scores, hidden
+    from models.ranking.many import by_scores, hidden
 
     best = _padding(len(scores), k)
     by_scores(scores, hidden(len(scores), barred, seen), *best)
@@ -121,7 +121,7 @@ class _Right:
             self.barred[few] = False
         self.many = self.ready is not None or rows * len(self.right) >= MANY
         if self.many and self.ready is None:
-            from models.many import ready
+            from models.ranking.many import ready
 
             self.ready = ready(self.right, rows, k)
 
@@ -130,7 +130,7 @@ class _Right:
         if self.few is not None and seen is not None:
             seen = seen[:, self.few]
         if self.many:
-            from models.many import by_factors, hidden
+            from models.ranking.many import by_factors, hidden
 
             best = _padding(len(left), k)
             never = hidden(len(left), self.barred, seen)
@@ -149,7 +149,7 @@ def prepare(right: Scores) -> None:
     For as long as that very array lives; it must not be written after. Costs a quarter of its
     memory, some 20 ms and, once a process, the start of the compiled code.
     """
-    from models.coarse import prepare
+    from models.ranking.coarse import prepare
 
     coarse = prepare(right)
     if coarse is not None and id(right) not in _READY:

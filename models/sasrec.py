@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from models.attention import CELLS, first, last_states
-from models.packed import SIZES, Sequences, sequences
+from models.networks.attention import CELLS, first, last_states
+from models.networks.packed import SIZES, Sequences, sequences
 from models.rank import cosine
 from models.scorer import (
     Arrays,
@@ -94,8 +94,8 @@ class SASRec:
 
     def fit(self, history: History) -> Self:
         """Learn; the same for a seed on one machine and number of threads."""
-        from models.checkpoint import Checkpoint, run_of
-        from models.epochs import learn
+        from models.networks.checkpoint import Checkpoint, run_of
+        from models.networks.epochs import learn
 
         history.check()
         given = sequences(history, 2 * self.length + 1)  # inputs, and a basket held out
@@ -143,7 +143,7 @@ class SASRec:
         return cosine(self.product_factors, products)
 
     def arrays(self) -> Arrays:
-        """The network's arrays, see `models.attention`, and epochs, (1,) int64."""
+        """The network's arrays, see `models.networks.attention`, and epochs, (1,) int64."""
         return fitted(self._learned, self)
 
     def restore(self, arrays: Arrays) -> Self:

@@ -3,8 +3,8 @@
 A product's vector comes from its id, its hashed traits (category, brand, supplier, words of the
 title) and its price; a customer's from the vectors, traits and prices of what she did of late, by
 learned weights for the kind of event, its place and its age. So a product launched this morning
-and a customer who arrived today are scorable. Learned by `models.lessons`; here is what the learned
-weights mean, without PyTorch.
+and a customer who arrived today are scorable. Learned by `networks.lessons`; here is what the
+learned weights mean, without PyTorch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
-from models.checkpoint import Checkpoint, run_of
 from models.history import Catalogue, Events
-from models.lessons import start, train
+from models.networks.checkpoint import Checkpoint, run_of
+from models.networks.lessons import start, train
+from models.networks.towers import Bearing, Plan, Weights, bucket
 from models.rank import cosine
 from models.scorer import (
     Arrays,
@@ -31,7 +32,6 @@ from models.scorer import (
     fitted,
     parameters,
 )
-from models.towers import Bearing, Plan, Weights, bucket
 
 TINY = 1e-12
 

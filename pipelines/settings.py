@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from features.parameters import FeatureParameters
 from models import scorer
+from pipelines.experiments import Experiment, check_layers
 
 MODELS: dict[str, dict[str, Any]] = {"popularity": {}, "neighbours": {}, "als": {}, "bpr": {}}
 METRICS = ("ndcg", "recall", "hit_rate", "map", "mrr", "revenue", "repeat_hit_rate", "new_hit_rate")
@@ -119,6 +120,7 @@ class Shop(_Section):
     gate: Gate = Gate()
     tracking: TrackingServer = TrackingServer()
     search: dict[str, Space] = {}
+    experiments: dict[Annotated[str, Field(pattern=r"^[\w-]{1,64}$")], Experiment] = {}
 
     @property
     def name(self) -> str:
@@ -143,6 +145,7 @@ class Shop(_Section):
             raise ValueError(f"models must hold {BASELINE}, which all others are judged against")
         for name, values in self.models.items():
             _check_model(name, values)
+        check_layers(self.experiments)
         for name in self.search:
             if name not in self.models:
                 raise ValueError(

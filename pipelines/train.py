@@ -210,8 +210,8 @@ def _behind(name: str, found: dict[str, ModuleType] | None = None) -> list[Modul
     found = {} if found is None else found
     if name not in found:
         found[name] = importlib.import_module(name)
-        for inner in re.findall(r"from models\.(\w+) import", inspect.getsource(found[name])):
-            _behind(f"models.{inner}", found)
+        for inner in re.findall(r"from (models(?:\.\w+)+) import", inspect.getsource(found[name])):
+            _behind(inner, found)
     return list(found.values())
 
 

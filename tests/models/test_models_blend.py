@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 import models.blend
 from features.schemas import EVENT_TYPES
 from models.blend import Blend
-from models.candidates import Candidates, candidates, coarse, facts, names, product_facts
+from models.blending.candidates import Candidates, candidates, coarse, facts, names, product_facts
+from models.blending.holdout import hold_out
+from models.blending.trees import evaluate, grow, least, read
 from models.history import Catalogue, Events, History, ModelError
-from models.holdout import hold_out
 from models.rank import rank
 from models.recommender import Recommender
 from models.scorer import make, needs
-from models.trees import evaluate, grow, least, read
 
 PURCHASE, VIEW = (EVENT_TYPES.index(name) for name in ("purchase", "view_item"))
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import models.rank
-from models import coarse
-from models.dots import LANES
 from models.rank import Ranked, cosine, prepare, rank, top_k, top_k_factors
+from models.ranking import coarse
+from models.ranking.dots import LANES
 from models.scorer import History, ModelError, Scores
 
 Floats = npt.NDArray[np.float32]
@@ -89,9 +89,20 @@ def test_scores_are_ranked_as_by_the_slow_oracle(
 
 WAYS = {
     "few": {},
-    "floats": {"rank.MANY": 0, "many.LONG": 1 << 20},
-    "small tiles": {"rank.MANY": 0, "many.LONG": 1 << 20, "many.COLUMNS": 16, "many.ROWS": 2},
-    "bytes": {"rank.MANY": 0, "many.LONG": 1, "many.WIDE": 1, "many.SPARSE": 1, "many.JOB": 2},
+    "floats": {"rank.MANY": 0, "ranking.many.LONG": 1 << 20},
+    "small tiles": {
+        "rank.MANY": 0,
+        "ranking.many.LONG": 1 << 20,
+        "ranking.many.COLUMNS": 16,
+        "ranking.many.ROWS": 2,
+    },
+    "bytes": {
+        "rank.MANY": 0,
+        "ranking.many.LONG": 1,
+        "ranking.many.WIDE": 1,
+        "ranking.many.SPARSE": 1,
+        "ranking.many.JOB": 2,
+    },
 }
 
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.schemas import CHANNELS, EVENT_TYPES
-from models import attention, epochs
-from models.attention import first, full_loss, last_states, sampled_loss, states
-from models.packed import GAPS, packed, sequences
+from models.networks import attention, epochs
+from models.networks.attention import first, full_loss, last_states, sampled_loss, states
+from models.networks.packed import GAPS, packed, sequences
 from models.sasrec import SASRec
 from models.scorer import Events, History, ModelError
 
@@ -378,7 +378,7 @@ def test_a_killed_run_goes_on_to_the_arrays_of_one_that_was_not(
 def test_a_checkpoint_of_other_data_or_hyperparameters_is_not_gone_on_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("models.checkpoint.Checkpoint.clear", lambda self: None)
+    monkeypatch.setattr("models.networks.checkpoint.Checkpoint.clear", lambda self: None)
     runs = [(0, circles()), (1, circles()), (0, circles(back=True)), (0, circles())]
     for seed, learned in runs:
         model = SASRec(**SMALL, epochs=2, seed=seed, checkpoint=str(tmp_path)).fit(learned)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from features.schemas import EVENT_TYPES
 from features.synthetic import generate
-from models.checkpoint import Checkpoint, run_of
 from models.history import Catalogue, Events, History
+from models.networks.checkpoint import Checkpoint, run_of
+from models.networks.targets import held_out, row_of, shuffled, targets_of
 from models.recommender import Recommender
 from models.scorer import ModelError
-from models.targets import held_out, row_of, shuffled, targets_of
 from models.two_tower import TwoTower
 
 VIEW, CART, GONE, BUY = (
@@ -187,8 +187,8 @@ def test_a_product_launched_after_training_is_ranked_after_an_update() -> None:
 def test_what_numpy_answers_is_what_torch_learned(fitted_shop: Recommender) -> None:
     import torch
 
-    from models.targets import Targets
-    from models.towers import Before, Towers
+    from models.networks.targets import Targets
+    from models.networks.towers import Before, Towers
     from models.two_tower import _bearing, _scale
 
     scorer, history = fitted_shop.scorer, fitted_shop.history
@@ -211,8 +211,8 @@ def test_what_numpy_answers_is_what_torch_learned(fitted_shop: Recommender) -> N
 def test_the_chance_to_be_among_those_scored_is_what_drawing_shows() -> None:
     import torch
 
-    from models.lessons import start
-    from models.towers import Plan, Towers
+    from models.networks.lessons import start
+    from models.networks.towers import Plan, Towers
     from models.two_tower import _bearing, _scale
 
     events = events_of(*([(p, BUY, 0)] for p in [0] * 6 + [1] * 3 + [2]))

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from models.dots import above, lowest
+from models.ranking.dots import above, lowest
 from models.scorer import Codes, Scores
 
 HALVINGS = 12  # until a floor is near enough

@@ -1,8 +1,8 @@
 """Ranking many rows: factors or scores in, the k best products of each row out, on all cores.
 
 Each core takes a block of rows through all products, tile by tile while a tile is in its cache.
-Where the CPU multiplies bytes, most products are ruled out by them, see `models.sieve`; what that
-cannot rank, such as a row of which most scores are equal, is ranked from float32 tiles.
+Where the CPU multiplies bytes, most products are ruled out by them, see `models.ranking.sieve`;
+what that cannot rank, such as a row of which most scores are equal, is ranked from float32 tiles.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from models import coarse, sieve
-from models.best import close, gather, opened
+from models.ranking import coarse, sieve
+from models.ranking.best import close, gather, opened
 from models.scorer import Codes, Scores
 
 ROWS, COLUMNS = 256, 2048  # a tile of float32 scores: 2 MiB
@@ -30,7 +30,7 @@ Places = npt.NDArray[np.int64]
 
 
 class Hidden(NamedTuple):
-    """What must not be ranked, in arrays as kernels read them, see `models.best.gather`."""
+    """What must not be ranked, in arrays as kernels read them, see `models.ranking.best.gather`."""
 
     barred: npt.NDArray[np.bool_]
     begins: Places
@@ -83,7 +83,8 @@ def by_factors(
         for start in range(0, len(right), COLUMNS):
             some_products = right[start : start + COLUMNS].T
             tile = room[: len(some) * some_products.shape[1]].reshape(len(some), -1)
-            np.matmul(x, some_products, out=tile)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is no number isn't ranked
+                np.matmul(x, some_products, out=tile)
             gather(_read(tile, np.float32), start, never.barred, ends, never.seen, state, k)
         _closed(state, some, codes, scores)
 

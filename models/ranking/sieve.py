@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from models.best import keep_best, key_of, least_of_best, score_of
-from models.coarse import Coarse, rounded
-from models.dots import TALL, WIDTH, fetch, line, lowest, tile
+from models.ranking.best import keep_best, key_of, least_of_best, score_of
+from models.ranking.coarse import Coarse, rounded
+from models.ranking.dots import TALL, WIDTH, fetch, line, lowest, tile
 from models.scorer import Codes, Scores
 
 BLOCK = 64  # rows that share one pass over the products

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.schemas import EVENT_TYPES
-from models.checkpoint import Checkpoint
 from models.history import Events, Scores
-from models.targets import Targets, held_out, row_of, shuffled, targets_of
-from models.towers import BUCKETS, Bearing, Before, Plan, Tensor, Towers, Weights
+from models.networks.checkpoint import Checkpoint
+from models.networks.targets import Targets, held_out, row_of, shuffled, targets_of
+from models.networks.towers import BUCKETS, Bearing, Before, Plan, Tensor, Towers, Weights
 
 HELD = 2000  # customers to stop by, at most
 BLOCK = 512  # of them, scored at once

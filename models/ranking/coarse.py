@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from models.dots import LANES, TALL, WIDTH
+from models.ranking.dots import LANES, TALL, WIDTH
 from models.scorer import Codes, Scores
 
 RHO = 0.0075  # relative error of a row that is rounded, about; a worse row counts for more
@@ -24,7 +24,7 @@ class Coarse:
     """Products ready to be ranked; the longest first, `products` of them and some that fill up.
 
     turn: (f, g) orthonormal rows. order, place: product <-> its place. octets: (tiles, ...) as
-    `models.dots` reads them. scales, errors, lengths: (tiles * WIDTH,) float32: what a byte is
+    `ranking.dots` reads them. scales, errors, lengths: (tiles * WIDTH,) float32: what a byte is
     worth, the greatest error for a row of length 1, and the length itself.
     """
 
@@ -77,7 +77,7 @@ def rounded(
 ) -> tuple[tuple[npt.NDArray[np.generic], ...], npt.NDArray[np.bool_]]:
     """Rows, (rows, f), in bytes too; and which cannot be, as they are all zeros or not finite.
 
-    octets (n, 4 steps) int8, n full tiles of rows; starts (n,) int32 as `models.dots` wants them;
+    octets (n, 4 steps) int8, n full tiles of rows; starts (n,) int32 as `ranking.dots` wants them;
     steps (n,) float32, what a byte is worth; lengths (n,) float32 in steps.
     """
     rows = len(left)

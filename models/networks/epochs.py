@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models.attention import CELLS, full_loss, sampled_loss, states
-from models.checkpoint import Checkpoint
-from models.packed import Numbers, Packed, Sequences, batches, packed
+from models.networks.attention import CELLS, full_loss, sampled_loss, states
+from models.networks.checkpoint import Checkpoint
+from models.networks.packed import Numbers, Packed, Sequences, batches, packed
 from models.scorer import ModelError, Scores
 
 LOG = logging.getLogger("regulars")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from models.history import Events, Scores
-from models.targets import Targets
+from models.networks.targets import Targets
 
 Weights: TypeAlias = dict[str, Scores]
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]

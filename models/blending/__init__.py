@@ -1,0 +1,1 @@
+"""Second stages: several models' scores in, candidates, features and boosted trees out."""
