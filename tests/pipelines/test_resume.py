@@ -165,3 +165,31 @@ def test_another_hyperparameter_trains_that_model_only(shop: Workspace, work: Co
     trained = steps.train_models(other)["models"]
     assert {name for name, one in trained.items() if not one["reused"]} == {"als"}
     assert work == {"fit": 1}
+
+
+def test_a_training_killed_at_its_second_epoch_goes_on_with_the_third(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.networks.checkpoint import Checkpoint
+
+    sets = ["epochs=4", "factors=8", "patience=0", "layers=1"]
+    work = job(shop.root, overrides=[f"models.sasrec.{one}" for one in sets])
+    kept, save = [], Checkpoint.save
+    stop: list[int] = [2]
+
+    def counted(self: Checkpoint, epoch: int, arrays: Any) -> None:
+        save(self, epoch, arrays)
+        kept.append(epoch)
+        if epoch in stop:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "save", counted)
+    with pytest.raises(KeyboardInterrupt):
+        steps.train_models(work, ["sasrec"])
+    checkpoints = shop.root / "checkpoints"
+    assert len(list(checkpoints.iterdir())) == 1
+    stop.clear()
+    done = steps.train_models(work, ["sasrec"])["models"]["sasrec"]
+    assert kept == [1, 2, 3, 4]
+    assert not done["reused"]
+    assert not list(checkpoints.iterdir())
