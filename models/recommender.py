@@ -240,6 +240,8 @@ class Recommender:
         """Let compiled code rank single customers, too, where the products are many; takes time."""
         if isinstance(self.scorer, Factored) and self._scored >= PREPARED:
             prepare(self.scorer.product_factors)
+        if len(self.customers):
+            self.rank(self.history.take(np.zeros(1, np.int64)), 1)  # what is compiled, is now
 
     def save(self, directory: Path) -> None:
         """Write a new directory of .npy, Arrow and a manifest; raises FileExistsError."""

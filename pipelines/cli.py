@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines import cli_data, cli_experiment, cli_flows, cli_models, cli_publish
+from pipelines import cli_data, cli_experiment, cli_flows, cli_models, cli_publish, cli_simulate
 
 app = typer.Typer(
     name="regulars",
@@ -28,6 +28,7 @@ app.command()(cli_publish.rollback)
 app.command()(cli_publish.serve)
 app.command()(cli_publish.log)
 app.add_typer(cli_experiment.app, name="experiment")
+app.command()(cli_simulate.simulate)
 app.command()(cli_flows.flow)
 app.command()(cli_data.doctor)
 

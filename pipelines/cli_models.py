@@ -147,7 +147,7 @@ def compare(
     set_: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Set judged runs side by side, with differences paired customer by customer.
+    """Say which of judged runs is better, for whom, how surely: ship, hold or fail.
 
     Example: regulars compare popularity als --out out/compare.html
     """
@@ -172,8 +172,15 @@ def compare(
         ]
         title = f"{metric.replace('_at_', '@')}, difference from {done['baseline']}"
         out.show(table(title, ["model", "difference>", "95 %>", "relative>", "customers>"], rows))
+        out.show(*(f"left out: {why}" for why in done["left_out"].values()))
+        verdict = done["verdict"]
+        out.show(f"[bold]{verdict['headline']}[/bold]")
+        for one in verdict["models"].values():
+            out.show(*(f"  {line}" for line in (*one["reasons"], *one["cautions"])))
         if page is not None:
-            write_text(page, compare_page.page(done))
+            made = compare_page.page(done)
+            write_text(page, made)
+            comparing.track(work.tracking, done, made)
             out.show(f"page: {page}")
         out.done(done)
 

@@ -95,7 +95,8 @@ def _stories(workspace: Workspace, found: Record) -> Iterator[Any]:
     path = tracking.fetch(tracking.get(run_id), "personas.json")
     personas = json.loads(path.read_text("utf-8"))
     order = {stage: place for place, stage in enumerate(STORIES)}
-    for persona in sorted(personas, key=lambda one: order[one["lifecycle_stage"]])[:3]:
+    first = {one["lifecycle_stage"]: one for one in reversed(personas)}  # of each stage one
+    for persona in sorted(first.values(), key=lambda one: order[one["lifecycle_stage"]])[:3]:
         orders = "1 order" if persona["orders"] == 1 else f"{persona['orders']} orders"
         title = f"{persona['name']}: {persona['customer_id']}, {orders}"
         past = [item["title"] for item in persona["history"][:6]]

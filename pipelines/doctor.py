@@ -114,7 +114,7 @@ def _versions(lock: Path) -> Iterator[Found]:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # an extra that is not installed
-        if installed != wanted:
+        if wanted not in (installed, installed.partition("+")[0]):  # torch 2.13.0+cpu is 2.13.0
             yield Found(
                 "version", f"{name} is {installed}, the lock says {wanted}", "`make install`"
             )

@@ -78,7 +78,7 @@ def fold_data(
     launched = pc.fill_null(pc.less_equal(products["launched_at"], pa.scalar(fold.cut)), False)
     sold = pc.is_in(products["product_id"], value_set=pc.unique(interactions["product_id"]))
     products = products.filter(pc.or_(sold, launched)).drop_columns("launched_at")
-    shelf = made["product_features"].read(["product_id", "buyers"])
+    shelf = made["product_features"].read(["product_id", "buyers", "price", "age_days"])
     among = available(tables, shelf["product_id"].combine_chunks(), at=fold.cut)
     return FoldData(
         fold=fold,
@@ -90,7 +90,7 @@ def fold_data(
         known=bought.select(["customer_id", "product_id"]),
         customers=judged,
         attributes=made["customer_features"].read(ATTRIBUTES),
-        shelf=shelf.join(products.select(["product_id", "category"]), "product_id"),
+        shelf=shelf.join(products.select(["product_id", "category", "supplier_id"]), "product_id"),
         among=among,
         counts={"buyers": len(buyers), "known": len(familiar), "judged": len(judged)},
     )

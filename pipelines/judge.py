@@ -7,6 +7,7 @@ whole catalogue for the customers who bought in the window after it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,10 +21,10 @@ import features.build
 import models.scorer
 from features.artifact import digest
 from features.tables import code_version
-from models.evaluation import catalogue, codes, metrics, pages, quality, slices, split
+from models.evaluation import catalogue, codes, metrics, pages, quality, shown, slices, split
 from models.evaluation.intervals import of_table
 from models.recommender import Recommender
-from pipelines import judgement
+from pipelines import judgement, kinds
 from pipelines.build import first_event, inputs, last_event
 from pipelines.folds import FoldData, cuts, fold_data
 from pipelines.progress import say, step
@@ -41,6 +42,8 @@ class Judged:
 
     per_customer: list[pa.Table] = field(default_factory=list)
     catalogue: list[dict[str, float]] = field(default_factory=list)
+    suppliers: list[dict[str, float]] = field(default_factory=list)
+    costs: list[dict[str, float]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
 
@@ -95,6 +98,8 @@ def judge_key(workspace: Workspace, shop: Shop, as_of: datetime) -> str:
         catalogue,
         quality,
         slices,
+        shown,
+        kinds,
         models.scorer,
         judgement,
     )
@@ -135,18 +140,26 @@ def backtest(shop: Shop, recipes: Sequence[Recipe], data: Sequence[FoldData]) ->
 
 def judge_one(shop: Shop, recipe: Recipe, fold: FoldData, *, into: Judged) -> None:
     """One recipe on one fold: fit at the cut, list in blocks, measure."""
+    start_fit = time.perf_counter()
     fitted = Recommender(recipe.scorer()).fit(fold.interactions, fold.products, fold.events)
+    fit_seconds, list_seconds = time.perf_counter() - start_fit, 0.0
     k, parts, rows = shop.judge.k, [], []
     for start in range(0, max(1, len(fold.customers)), BLOCK):
         customers = fold.customers.slice(start, BLOCK)
+        start_lists = time.perf_counter()
         lists = fitted.recommend(customers, k, among=fold.among, seen=shop.recommend.seen)
+        list_seconds += time.perf_counter() - start_lists
         hers = fold.truth.filter(pc.is_in(fold.truth["customer_id"], value_set=customers))
         parts.append(metrics.per_customer(lists, hers, known=fold.known, k=k))
         rows.append(lists)
     lists = pa.concat_tables(rows)
     known = fold.customers.filter(pc.is_in(fold.customers, value_set=fitted.customers))
     into.per_customer.append(pa.concat_tables(parts))
-    into.catalogue.append(catalogue.of_lists(lists, catalogue=fold.shelf, k=k))
+    whole = catalogue.of_lists(lists, catalogue=fold.shelf, k=k)
+    into.catalogue.append(whole | shown.of_lists(lists, catalogue=fold.shelf, k=k))
+    into.suppliers.append(shown.suppliers(lists, catalogue=fold.shelf, k=k))
+    each = 1_000 * list_seconds / max(1, len(fold.customers))
+    into.costs.append({"fit_seconds": fit_seconds, "milliseconds_per_list": each})
     into.findings += [
         f"{found.code}: {found.sentence}"
         for found in quality.check(lists, k=k, available=fold.among, customers=known)
@@ -185,4 +198,19 @@ def summarise(shop: Shop, judged: Judged, data: Sequence[FoldData]) -> judgement
             for fold in data
         ],
         protocol=json.loads(shop.judge.model_dump_json()),
+        per_fold=pa.concat_tables(
+            [
+                table.append_column("fold", pa.array([number] * table.num_rows, pa.int32()))
+                for number, table in enumerate(judged.per_customer, start=1)
+            ]
+        ),
+        kinds=kinds.of_customers(whole["customer_id"], attributes, data),
+        suppliers=_means(judged.suppliers),
+        costs=_means(judged.costs),
     )
+
+
+def _means(folds: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Each name's mean over the folds; who is missing in one had nothing there."""
+    names = sorted({name for fold in folds for name in fold})
+    return {name: sum(fold.get(name, 0.0) for fold in folds) / len(folds) for name in names}

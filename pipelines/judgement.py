@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ class Judgement:
 
     metrics: name -> mean, low, high; low and high are None for figures of all lists together.
     per_customer, slices: tables of `models.evaluation`. folds: cut, until, customers, snapshots.
+    per_fold: as per_customer, a row a customer and fold, numbered from 1. kinds: what each customer
+    is like (`pipelines.kinds`). suppliers: share of the places by supplier_id. costs: fit_seconds
+    and milliseconds_per_list, means over the folds.
     """
 
     metrics: Figures
@@ -34,6 +37,10 @@ class Judgement:
     findings: Sequence[str]
     folds: Sequence[dict[str, Any]]
     protocol: dict[str, Any]
+    per_fold: pa.Table | None = None
+    kinds: pa.Table | None = None
+    suppliers: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
 
 
 def log(tracking: Tracking, run_id: str, found: Judgement, *, tag: str) -> None:
@@ -45,12 +52,17 @@ def log(tracking: Tracking, run_id: str, found: Judgement, *, tag: str) -> None:
         "folds": list(found.folds),
         "protocol": found.protocol,
         "customers": found.per_customer.num_rows,
+        "suppliers": found.suppliers,
+        "costs": found.costs,
     }
     personas = json.loads(tracking.fetch(run, "personas.json").read_text("utf-8"))
     with tempfile.TemporaryDirectory(dir=tracking.workspace.root, prefix=".judge.") as folder:
         place = Path(folder)
         pq.write_table(found.per_customer, place / "per_customer.parquet", compression="zstd")
         pq.write_table(found.slices, place / "slices.parquet", compression="zstd")
+        for name, table in (("per_fold", found.per_fold), ("kinds", found.kinds)):
+            if table is not None:
+                pq.write_table(table, place / f"{name}.parquet", compression="zstd")
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         (place / "judgement.json").write_text(text, "utf-8")
         page = report.page(run, summary, found.slices, personas)
@@ -81,6 +93,14 @@ def per_customer(tracking: Tracking, run: Run) -> pa.Table:
     return pq.read_table(tracking.fetch(run, f"{FOLDER}/per_customer.parquet"))
 
 
+def detail(tracking: Tracking, run: Run, name: str) -> pa.Table | None:
+    """`per_fold` or `kinds`; None for a run that was judged before these were kept."""
+    try:
+        return pq.read_table(tracking.fetch(run, f"{FOLDER}/{name}.parquet"))
+    except TrackingError:
+        return None
+
+
 def slices(tracking: Tracking, run: Run) -> pa.Table:
     """One row a slice, value and metric."""
     return pq.read_table(tracking.fetch(run, f"{FOLDER}/slices.parquet"))
@@ -89,6 +109,7 @@ def slices(tracking: Tracking, run: Run) -> pa.Table:
 def _metrics(found: Judgement) -> dict[str, float]:
     """`ndcg_at_10`, with `_low` and `_high`, and `lifecycle_stage/active/ndcg_at_10`."""
     flat: dict[str, float | None] = {"judged_customers": found.per_customer.num_rows}
+    flat |= {f"judge_{name}": value for name, value in found.costs.items()}
     for name, figure in found.metrics.items():
         flat |= {
             name: figure["mean"],

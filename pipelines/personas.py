@@ -1,6 +1,6 @@
 """Personas: a fitted model in, a few customers' histories beside their lists out.
 
-One customer a lifecycle stage, so that a person can look at what each kind would be shown.
+Some customers of each lifecycle stage, so that a person can see what each kind would be shown.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ NAMES = {
     "lapsed": "The one who left",
 }
 SHOWN = 10
+CUSTOMERS = 12
+PLACES = ((0.5, ""), (0.1, ", short history"), (0.9, ", long history"))  # in a stage, by products
 
 
 def show(
@@ -34,7 +36,7 @@ def show(
     among: pa.Array | None,
     seen: Seen,
 ) -> list[dict[str, Any]]:
-    """For each stage with customers: name, customer_id, stage, orders, her history, her list.
+    """Up to twelve customers: name, customer_id, stage, orders, her history, her list.
 
     customers, interactions: the feature tables. among: products at hand, None for all. Both lists
     hold product_id and title; the history is newest first, the list best first.
@@ -47,7 +49,7 @@ def show(
     named = _titles(titles, [*lists["product_id"].to_pylist(), *past["product_id"].to_pylist()])
     return [
         {
-            "name": NAMES[row["lifecycle_stage"]],
+            "name": NAMES[row["lifecycle_stage"]] + row["which"],
             "customer_id": row["customer_id"],
             "lifecycle_stage": row["lifecycle_stage"],
             "orders": row["frequency"],
@@ -59,14 +61,19 @@ def show(
 
 
 def pick(customers: pa.Table) -> list[dict[str, Any]]:
-    """The customer of median history in each stage that has any; ties by id."""
-    chosen = []
-    for stage in STAGES:
-        some = customers.filter(pc.equal(customers["lifecycle_stage"], stage))
-        if some.num_rows:
+    """Of each stage that has any, the customer of median history, then a short and a long one.
+
+    Twelve at most: every stage has its first before any has its third; ties by id.
+    """
+    chosen: dict[str, tuple[int, int, dict[str, Any]]] = {}
+    for turn, (share, which) in enumerate(PLACES):
+        for place, stage in enumerate(STAGES):
+            some = customers.filter(pc.equal(customers["lifecycle_stage"], stage))
             order = pc.sort_indices(some, [("products", "ascending"), ("customer_id", "ascending")])
-            chosen += some.take(order[some.num_rows // 2 :][:1]).to_pylist()
-    return chosen
+            row = some.take(order[int(some.num_rows * share) :][:1]).to_pylist()
+            if row and row[0]["customer_id"] not in chosen and len(chosen) < CUSTOMERS:
+                chosen[row[0]["customer_id"]] = (place, turn, {**row[0], "which": which})
+    return [row for *_, row in sorted(chosen.values(), key=lambda one: one[:2])]
 
 
 def _of(rows: pa.Table, customer: str, titles: Mapping[str, str]) -> list[dict[str, str]]:

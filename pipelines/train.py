@@ -191,6 +191,8 @@ def _log(
     """The fitted model and what it would show some customers, as artifacts of its run."""
     with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".train.") as folder:
         fitted.save(Path(folder) / renew.FITTED)
+        size = sum(file.stat().st_size for file in (Path(folder) / renew.FITTED).rglob("*"))
+        tracking.log(run_id, metrics={"model_megabytes": size / 1e6})
         tracking.add(run_id, Path(folder) / renew.FITTED, renew.FITTED)
         shown = personas.show(
             fitted,

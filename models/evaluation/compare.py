@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import stdtr
 
-from models.evaluation.codes import ids, place, unique
+from models.evaluation.codes import Floats, ids, place, unique
 from models.evaluation.intervals import mean_interval, numbers
 
 POWER = 0.8
@@ -49,6 +49,27 @@ def paired(
     Refused are tables of different customers and values null in one table only: they were judged
     by different truths. Null in both is left out.
     """
+    new, old = aligned(candidate, baseline, metric)
+    gain = new - old
+    interval = mean_interval(gain, seed=seed, resamples=resamples, level=level)
+    n = interval.n
+    error = float(gain.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    before = float(old.mean()) if n else np.nan
+    normal = NormalDist()
+    reach = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(POWER)  # 2.80 standard errors
+    return Difference(
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        relative=interval.mean / before if before else np.nan,
+        n=n,
+        p_value=_p_value(interval.mean, error, n),
+        detectable=reach * error,
+    )
+
+
+def aligned(candidate: pa.Table, baseline: pa.Table, metric: str) -> tuple[Floats, Floats]:
+    """The metric in both tables, a place a customer; refuses what `paired` refuses."""
     for name, table in (("candidate", candidate), ("baseline", baseline)):
         if metric not in table.column_names:
             raise ValueError(
@@ -72,23 +93,7 @@ def paired(
             f"only, such as {ours[int(unequal[0])]}"
         )
     said = ~np.isnan(new)
-    new, old = new[said], old[said]
-    gain = new - old
-    interval = mean_interval(gain, seed=seed, resamples=resamples, level=level)
-    n = interval.n
-    error = float(gain.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    before = float(old.mean()) if n else np.nan
-    normal = NormalDist()
-    reach = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(POWER)  # 2.80 standard errors
-    return Difference(
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        relative=interval.mean / before if before else np.nan,
-        n=n,
-        p_value=_p_value(interval.mean, error, n),
-        detectable=reach * error,
-    )
+    return new[said], old[said]
 
 
 def _p_value(mean: float, error: float, n: int) -> float:
