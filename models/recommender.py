@@ -237,7 +237,7 @@ class Recommender:
         return taken_today(rows, like=self.history)
 
     def prepare(self) -> None:
-        """Let compiled code rank single customers, too, where the products are many; takes time."""
+        """Compile what ranks, so that the first question is as fast as the next; takes seconds."""
         if isinstance(self.scorer, Factored) and self._scored >= PREPARED:
             prepare(self.scorer.product_factors)
         if len(self.customers):
