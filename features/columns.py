@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 
 def column(values: npt.NDArray[Any]) -> pa.Array:
@@ -23,7 +22,9 @@ def column(values: npt.NDArray[Any]) -> pa.Array:
 
 def numbers(values: pa.Array, *, null: int) -> npt.NDArray[Any]:
     """A column of numbers as a NumPy array of its own, nulls replaced."""
+    buffers = [None, values.buffers()[1]]
+    bare = pa.Array.from_buffers(values.type, len(values), buffers, offset=values.offset)
+    found = np.from_dlpack(bare).copy()
     if values.null_count:
-        kind = values.type.to_pandas_dtype()  # a NumPy type, despite its name
-        values = pc.coalesce(values, column(np.full(len(values), null, dtype=kind)))
-    return np.from_dlpack(values).copy()
+        found[np.from_dlpack(values.is_null().cast(pa.uint8())).astype(np.bool_)] = null
+    return found

@@ -189,6 +189,11 @@ EXPOSURES = _schema(
     ("product_id", pa.string(), "null: an answer that showed nothing"),
     ("position", pa.int32(), "place in the list, from 1"),
     ("propensity", pa.float64(), "the chance that it stood there; null where unknown"),
+    (
+        "propensity_given_above",
+        pa.float64(),
+        "the chance that it stood there given what stood above it; null where unknown",
+    ),
     ("model", pa.string(), "what ranked it"),
 )
 OUTCOMES = _schema(

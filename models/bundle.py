@@ -1,16 +1,15 @@
 """Bundles: a fitted recommender and a catalogue in, one immutable folder that the server opens out.
 
 Beside the model a bundle holds what the server needs to answer without computing: each customer's
-ranked list, each product's most similar products, and the popular products as the fallback.
-Nothing in a bundle is code; its id is the hash of its content.
+ranked list, each product's most similar products, what goes with each in a cart, what each customer
+bought and when, and the popular products as the fallback. Nothing in a bundle is code; its id is
+the hash of its content.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,22 +17,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.lib.format import open_memmap
 
 from features.artifact import Damaged, digest, files, staged, verify
-from features.schemas import PRODUCTS
+from models.bundling import tables
+from models.bundling.files import open_array, open_table, save_array, save_table
+from models.bundling.lists import save_lists, save_similar
+from models.history import Codes, Scores
+from models.purchases import Purchases, nothing
 from models.recommender import Recommender
-from models.scorer import Codes, Scores
 
 FORMAT = 1
-SIMILAR = 50
-BLOCK = 1 << 16  # customers ranked at once
-CELLS = 1 << 22  # similarities held at once
-CATALOGUE = pa.schema([*PRODUCTS, pa.field("available", pa.bool_(), nullable=False)])
-CUSTOMERS = pa.schema(
-    [pa.field("customer_id", pa.string(), nullable=False), ("lifecycle_stage", pa.string())]
-)
 Seen = Literal["drop", "keep"]
 
 
@@ -43,7 +36,9 @@ class Bundle:
 
     lists_products, lists_scores: (customers, L), -1 and -inf where a list is shorter.
     similar_products, similar_scores: (products, S), the same.
+    together_products, together_scores: (products, T), what is bought in the same orders; the same.
     popular: (popular,) product codes, most popular first.
+    bought: what each customer bought, by row.
     """
 
     id: str
@@ -55,7 +50,10 @@ class Bundle:
     lists_scores: Scores
     similar_products: Codes
     similar_scores: Scores
+    together_products: Codes
+    together_scores: Scores
     popular: Codes
+    bought: Purchases
 
     @property
     def seen(self) -> Seen:
@@ -74,6 +72,8 @@ def write(
     seen: Seen,
     about: dict[str, Any],
     length: int = 100,
+    together: tuple[Codes, Scores] | None = None,
+    bought: Purchases | None = None,
 ) -> str:
     """Publish into `root/ID` and return the id; the pointer `root/current` is the caller's.
 
@@ -82,22 +82,28 @@ def write(
     nothing said otherwise; one only the catalogue knows is left out. The manifest counts both.
     customers: `customer_id`, `lifecycle_stage`. popular: product ids, most popular first.
     about: what the manifest says of the model, the snapshots and the shop; no clock, it is hashed.
+    together: of `models.together`. bought: of `models.purchases`. None: the bundle does not say.
     """
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length}")
     if seen not in ("drop", "keep"):
         raise ValueError(f"seen must be drop or keep, got {seen!r}")
-    catalogue, counts = _catalogue(recommender.products, products)
+    catalogue, counts = tables.catalogue(recommender.products, products)
     beside = root / f".building.{uuid.uuid4().hex}"
     beside.mkdir(parents=True)
     try:
         recommender.save(beside / "model")
-        _save_table(beside / "products.arrow", catalogue)
-        _save_table(beside / "customers.arrow", _customers(recommender.customers, customers))
-        codes = _codes(popular, recommender.products)
-        np.save(beside / "popular.npy", codes[codes >= 0], allow_pickle=False)
-        _save_lists(beside, recommender, catalogue, seen=seen, length=length)
-        _save_similar(beside, recommender)
+        save_table(beside / "products.arrow", catalogue)
+        people = tables.customers(recommender.customers, customers)
+        save_table(beside / "customers.arrow", people)
+        codes = tables.codes(popular, recommender.products)
+        save_array(beside / "popular.npy", codes[codes >= 0])
+        save_lists(beside, recommender, catalogue, seen=seen, length=length)
+        save_similar(beside, recommender)
+        for name, array in zip(_TOGETHER, together or (), strict=False):
+            save_array(beside / f"{name}.npy", array)
+        for name, array in zip(_BOUGHT, bought or (), strict=False):
+            save_array(beside / f"{name}.npy", array)
         manifest = {**about, "format": FORMAT, "seen": seen, "products": counts}
         id = digest({"about": manifest, "files": files(beside)})
         with staged(root / id, manifest) as directory:
@@ -114,13 +120,17 @@ def open_bundle(directory: Path) -> Bundle:
     if manifest.get("format") != FORMAT:
         raise Damaged(f"{directory} has format {manifest.get('format')!r}, want {FORMAT}")
     try:
+        products = open_table(directory / "products.arrow")
+        customers = open_table(directory / "customers.arrow")
         bundle = Bundle(
             id=directory.name,
             manifest=manifest,
             recommender=Recommender.load(directory / "model", verify_files=False),
-            products=_open_table(directory / "products.arrow"),
-            customers=_open_table(directory / "customers.arrow"),
-            **{name: _open_array(directory / f"{name}.npy") for name in _ARRAYS},
+            products=products,
+            customers=customers,
+            **{name: open_array(directory / f"{name}.npy") for name in _ARRAYS},
+            **_together(directory, products.num_rows, named=manifest["files"]),
+            bought=_bought(directory, customers.num_rows, named=manifest["files"]),
         )
         _check(bundle)
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
@@ -130,6 +140,22 @@ def open_bundle(directory: Path) -> Bundle:
 
 
 _ARRAYS = ("lists_products", "lists_scores", "similar_products", "similar_scores", "popular")
+_TOGETHER = ("together_products", "together_scores")
+_BOUGHT = ("bought_starts", "bought_products", "bought_days", "bought_orders")
+
+
+def _together(directory: Path, products: int, *, named: Any) -> dict[str, npt.NDArray[Any]]:
+    """What goes together; no columns where the bundle does not say."""
+    if f"{_TOGETHER[0]}.npy" not in named:
+        absent = np.empty((products, 0), np.int32), np.empty((products, 0), np.float32)
+        return dict(zip(_TOGETHER, absent, strict=True))
+    return {name: open_array(directory / f"{name}.npy") for name in _TOGETHER}
+
+
+def _bought(directory: Path, customers: int, *, named: Any) -> Purchases:
+    if f"{_BOUGHT[0]}.npy" not in named:
+        return nothing(customers)
+    return Purchases(*(open_array(directory / f"{name}.npy") for name in _BOUGHT))
 
 
 def _check(bundle: Bundle) -> None:
@@ -137,16 +163,19 @@ def _check(bundle: Bundle) -> None:
     products, customers = bundle.products.num_rows, bundle.customers.num_rows
     if bundle.seen not in ("drop", "keep"):
         raise ValueError(f"seen must be drop or keep, got {bundle.seen!r}")
-    for name, rows in (("lists", customers), ("similar", products)):
+    rows = (("lists", customers), ("similar", products), ("together", products))
+    for name, count in rows:
         codes, scores = getattr(bundle, f"{name}_products"), getattr(bundle, f"{name}_scores")
-        if codes.ndim != 2 or codes.shape != scores.shape or len(codes) != rows:
-            raise ValueError(f"{name} are {codes.shape} and {scores.shape} for {rows} rows")
-    for name in ("lists_products", "similar_products", "popular"):
-        codes, least = getattr(bundle, name), 0 if name == "popular" else -1
-        if codes.dtype != np.int32:
-            raise ValueError(f"{name} are {codes.dtype}, want int32")
-        if codes.size and not least <= codes.min() <= codes.max() < products:
-            raise ValueError(f"{name} names products beyond the {products} there are")
+        if codes.ndim != 2 or codes.shape != scores.shape or len(codes) != count:
+            raise ValueError(f"{name} are {codes.shape} and {scores.shape} for {count} rows")
+        _check_codes(f"{name}_products", codes, -1, products)
+    _check_codes("popular", bundle.popular, 0, products)
+    _check_codes("bought_products", bundle.bought.products, 0, products)
+    starts = bundle.bought.starts
+    if len(starts) != customers + 1 or starts[0] != 0 or (np.diff(starts) < 0).any():
+        raise ValueError(f"bought_starts must be of {customers} customers, in order")
+    if {len(array) for array in bundle.bought[1:]} != {int(starts[-1])}:
+        raise ValueError("bought_products, bought_days and bought_orders must be as many")
     if not bundle.products["product_id"].combine_chunks().equals(_plain(bundle.recommender)):
         raise ValueError("products.arrow is not in the model's order")
     if len(bundle.recommender.customers) != customers:
@@ -155,100 +184,12 @@ def _check(bundle: Bundle) -> None:
         )
 
 
+def _check_codes(name: str, codes: Codes, least: int, products: int) -> None:
+    if codes.dtype != np.int32:
+        raise ValueError(f"{name} are {codes.dtype}, want int32")
+    if codes.size and not least <= codes.min() <= codes.max() < products:
+        raise ValueError(f"{name} names products beyond the {products} there are")
+
+
 def _plain(recommender: Recommender) -> pa.Array:
     return recommender.products.cast(pa.string())
-
-
-def _catalogue(known: pa.Array, products: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-    """The catalogue in the model's order, and how the two differ."""
-    ids = products["product_id"].cast(pa.string()).combine_chunks()
-    if len(pc.unique(ids)) != len(ids):
-        twice = next(v["values"] for v in pc.value_counts(ids).to_pylist() if v["counts"] > 1)
-        raise ValueError(f"each product_id must stand once in products, got {twice!r} twice")
-    place = pc.index_in(known.cast(pa.string()), value_set=ids)
-    columns = [known.cast(pa.string())]
-    for field in list(CATALOGUE)[1:]:
-        if field.name in products.column_names:
-            column = products[field.name].combine_chunks().take(place).cast(field.type)
-        else:
-            column = pa.nulls(len(known), field.type)
-        columns.append(column.fill_null(True) if field.name == "available" else column)
-    matched = len(known) - place.null_count
-    return pa.Table.from_arrays(columns, schema=CATALOGUE), {
-        "model": len(known),
-        "not_in_catalogue": place.null_count,
-        "not_in_model": len(ids) - matched,
-    }
-
-
-def _customers(known: pa.Array, customers: pa.Table) -> pa.Table:
-    ids = known.cast(pa.string())
-    place = pc.index_in(ids, value_set=customers["customer_id"].cast(pa.string()).combine_chunks())
-    stage = customers["lifecycle_stage"].cast(pa.string()).combine_chunks().take(place)
-    return pa.Table.from_arrays([ids, stage], schema=CUSTOMERS)
-
-
-def _codes(ids: pa.Array, known: pa.Array) -> Codes:
-    """Codes of ids, -1 for one the model does not know."""
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks()
-    found = pc.index_in(ids.cast(pa.string()), value_set=known.cast(pa.string()))
-    return np.asarray(found.fill_null(-1), dtype=np.int32)
-
-
-def _save_lists(
-    directory: Path, recommender: Recommender, catalogue: pa.Table, *, seen: Seen, length: int
-) -> None:
-    """Every customer's list of available products, block by block into the mapped files."""
-    available = np.asarray(catalogue["available"].combine_chunks().to_numpy(zero_copy_only=False))
-    among = np.flatnonzero(available).astype(np.int32)
-    history = recommender.history
-    shape = (history.rows, min(length, max(1, len(among))))
-    with _filled(directory, "lists", shape) as (codes, scores):
-        for start in range(0, history.rows, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, history.rows))
-            codes[rows], scores[rows] = recommender.rank(
-                history.take(rows), shape[1], among=among, seen=seen
-            )
-
-
-def _save_similar(directory: Path, recommender: Recommender) -> None:
-    """Every product's most similar products, alike above 0, available or not, not itself."""
-    products = recommender.history.products
-    shape = (products, min(SIMILAR, max(1, products - 1)))
-    step = max(1, CELLS // max(1, products))
-    with _filled(directory, "similar", shape) as (codes, scores):
-        for start in range(0, products, step):
-            of = np.arange(start, min(start + step, products), dtype=np.int32)
-            codes[of], scores[of] = recommender.alike(of, shape[1], above=0)
-
-
-@contextlib.contextmanager
-def _filled(directory: Path, name: str, shape: tuple[int, int]) -> Iterator[tuple[Codes, Scores]]:
-    """Two mapped files `NAME_products.npy` and `NAME_scores.npy` to fill."""
-    if 0 in shape:  # an empty file cannot be mapped
-        codes, scores = np.empty(shape, np.int32), np.empty(shape, np.float32)
-        yield codes, scores
-        np.save(directory / f"{name}_products.npy", codes, allow_pickle=False)
-        np.save(directory / f"{name}_scores.npy", scores, allow_pickle=False)
-        return
-    codes = open_memmap(directory / f"{name}_products.npy", "w+", np.int32, shape)
-    scores = open_memmap(directory / f"{name}_scores.npy", "w+", np.float32, shape)
-    yield codes, scores
-    codes.flush()
-    scores.flush()
-
-
-def _save_table(path: Path, table: pa.Table) -> None:
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-
-
-def _open_table(path: Path) -> pa.Table:
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
-
-
-def _open_array(path: Path) -> npt.NDArray[Any]:
-    """A plain array over the mapped file: slicing np.memmap itself is several times slower."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))

@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from features.schemas import EVENT_TYPES
+
 Codes: TypeAlias = npt.NDArray[np.int32]
 Scores: TypeAlias = npt.NDArray[np.float32]
 Bytes: TypeAlias = npt.NDArray[np.int8]
 Places: TypeAlias = npt.NDArray[np.int64]
+
+# What an event adds to the weight of its product before the next build: features.parameters.
+WEIGHTS = {"view_item": 1.0, "add_to_cart": 3.0, "add_to_wishlist": 2.0, "purchase": 5.0}
 
 
 class ModelError(ValueError):
@@ -192,6 +197,35 @@ def taken_today(rows: Sequence[Sequence[int]], *, like: History) -> History:
         today = np.zeros(len(codes), np.float32)
         events = Events(starts, codes, unknown, unknown, unknown.astype(np.int32), today)
     return History(weights, days, like.catalogue, events)
+
+
+def followed_by(history: History, codes: Sequence[int], types: Sequence[str]) -> History:
+    """One customer's history with what she did since behind it, all of it of today.
+
+    codes: oldest first. types: EVENT_TYPES of `features.schemas` beside; each adds its WEIGHT.
+    """
+    more = np.array(codes, np.int32)
+    worth = np.array([WEIGHTS.get(type, 1.0) for type in types], np.float32)
+    old, weights = history.weights, np.concatenate([history.weights.data, worth])
+    found, place = np.unique(np.concatenate([old.indices, more]), return_inverse=True)
+    summed = np.bincount(place, weights, len(found)).astype(np.float32)
+    row = sp.csr_matrix((summed, found.astype(np.int32), [0, len(found)]), (1, history.products))
+    days = history.last_days
+    if days is not None:
+        youngest = np.full(len(found), np.inf, np.float32)
+        np.minimum.at(youngest, place, np.concatenate([days, np.zeros(len(more), np.float32)]))
+        days = youngest
+    events = history.events
+    if events is not None:
+        unknown, today = np.full(len(more), -1, np.int8), np.zeros(len(more), np.float32)
+        did = np.array([EVENT_TYPES.index(type) for type in types], np.int8)
+        later = (more, did, unknown, unknown.astype(np.int32), today)
+        joined = (
+            np.concatenate([getattr(events, field.name), part])
+            for field, part in zip(fields(events)[1:], later, strict=True)
+        )
+        events = Events(np.array([0, len(events.products) + len(more)], np.int64), *joined)
+    return History(row, days, history.catalogue, events)
 
 
 def taken(

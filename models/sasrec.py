@@ -24,6 +24,7 @@ from models.rank import cosine
 from models.scorer import (
     Arrays,
     Codes,
+    Events,
     History,
     ModelError,
     Scores,
@@ -113,6 +114,8 @@ class SASRec:
     def customer_factors(self, history: History) -> Scores:
         """(rows, f): the state after her last event, over temperature; 0 without events."""
         learned = fitted(self._learned, self)
+        if history.rows == 1:
+            return self._one(learned, history.sequence())
         given = sequences(history, self.length)
         lengths, f = given.lengths, self.factors
         told = np.zeros((history.rows, f), np.float32)
@@ -127,6 +130,16 @@ class SASRec:
                 inputs = {name: codes[name][places] for name in codes if name in learned}
                 told[rows] = last_states(learned, inputs) / np.float32(self.temperature)
         return told
+
+    def _one(self, learned: Arrays, events: Events) -> Scores:
+        """The same for one customer, compiled: she waits for it."""
+        from models.networks.one import last_state
+
+        if not len(events.products):
+            return np.zeros((1, self.factors), np.float32)
+        given = (events.products, events.types, events.channels, events.days)
+        state = last_state(learned, *(array[-self.length :] for array in given))
+        return state[None] / np.float32(self.temperature)
 
     @property
     def product_factors(self) -> Scores:

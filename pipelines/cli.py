@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from pipelines import cli_data, cli_experiment, cli_flows, cli_models, cli_publish, cli_simulate
+from pipelines import (
+    cli_data,
+    cli_experiment,
+    cli_flows,
+    cli_keys,
+    cli_models,
+    cli_publish,
+    cli_simulate,
+)
 
 app = typer.Typer(
     name="regulars",
@@ -28,6 +36,7 @@ app.command()(cli_publish.rollback)
 app.command()(cli_publish.serve)
 app.command()(cli_publish.log)
 app.add_typer(cli_experiment.app, name="experiment")
+app.add_typer(cli_keys.app, name="keys")
 app.command()(cli_simulate.simulate)
 app.command()(cli_flows.flow)
 app.command()(cli_data.doctor)

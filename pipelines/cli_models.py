@@ -153,7 +153,7 @@ def compare(
     """
     with command(workspace, json) as out:
         from pipelines import compare as comparing
-        from pipelines import compare_page
+        from pipelines import compare_page, report
 
         work = job(out, shop=shop, overrides=set_)
         done = comparing.run(work.shop, work.tracking, names=runs or ())
@@ -177,11 +177,12 @@ def compare(
         out.show(f"[bold]{verdict['headline']}[/bold]")
         for one in verdict["models"].values():
             out.show(*(f"  {line}" for line in (*one["reasons"], *one["cautions"])))
+        made = compare_page.page(done)
+        comparing.track(work.tracking, done, made)
+        kept = report.keep(out.workspace, "-".join(["compare", *(runs or ())]), made)
         if page is not None:
-            made = compare_page.page(done)
             write_text(page, made)
-            comparing.track(work.tracking, done, made)
-            out.show(f"page: {page}")
+        out.show(f"page: {page or kept}")
         out.done(done)
 
 

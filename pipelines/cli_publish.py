@@ -62,7 +62,9 @@ def publish(
         if hold and run_id is not None:
             done = publishing.run(work.workspace, work.shop, work.tracking, run_id=run_id)
         else:
-            done = steps.publish_run(work, run_id, at=now(), why=why or decision["verdict"])
+            past = model is not None
+            why = why or decision["verdict"]
+            done = steps.publish_run(work, run_id, at=now(), why=why, override=past)
         out.show(f"[bold]{decision['verdict']}[/bold]")
         for name, reasons in decision["reasons"].items():
             for reason in reasons:
@@ -83,6 +85,8 @@ def promote(
 ) -> None:
     """Let the candidate, or a version, serve: log, pointer and alias move together.
 
+    What the gate held is refused with its reasons; --because overrides it, and both are logged.
+
     Example: regulars promote 3 --because "read its lists"
     """
     with command(workspace, json) as out:
@@ -90,7 +94,12 @@ def promote(
 
         work = job(out)
         record = publishing.promote(
-            work.workspace, work.tracking, at=now(), version=version, why=why
+            work.workspace,
+            work.tracking,
+            at=now(),
+            version=version,
+            why=why,
+            override=bool(why.strip()),
         )
         out.show(_serves(record))
         out.done(record)

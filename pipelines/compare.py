@@ -20,7 +20,9 @@ from pipelines.compare_verdict import Facts, weigh
 from pipelines.settings import BASELINE, Shop
 from pipelines.tracking import JUDGED, Run, Tracking, TrackingError
 
-SHOWN = ("coverage", "new_share", "price", "revenue", "novelty", "diversity", "gini")
+SHOWN = (
+    "coverage", "new_share", "price", "revenue", "novelty", "diversity", "fallback_share", "gini",
+)  # fmt: skip
 FOLDER = "comparison"
 
 

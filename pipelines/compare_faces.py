@@ -1,4 +1,4 @@
-"""Faces: customers with two lists in, the page's section that shows them side by side out."""
+"""Faces: customers with their lists in, the page's section that shows them side by side out."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from html import escape
 from typing import Any
 
 AGAIN = ' <span role="img" title="from her history" aria-label="from her history">↺</span>'
+CANDIDATES = 3
 
 
 def faces(compared: dict[str, Any]) -> list[str]:
-    """Each customer's history, the baseline's list, and the list of the model of the verdict."""
-    base, model = compared["baseline"], compared["verdict"]["model"]
+    """Each customer's history, the baseline's list, the best model's, the next ones' on a tap."""
+    base = compared["baseline"]
+    model, *more = list(compared["verdict"]["models"])[:CANDIDATES]
     people = compared["people"]
     if not people:
         why = "The runs show no customer in common."
         return ["<h2>Customers side by side</h2>", f"<p class=about>{why}</p>"]
+    also = f"; {' and '.join(more)} on a tap" if more else ""
     return [
         f"<h2>{len(people)} customers side by side</h2>",
-        f"<p class=about>Her history, what {escape(base)} shows, what {escape(model)} shows. Marks "
-        "say where a product moved; ↺ is something from her history.</p>",
-        *(_face(one, base, model, first=place == 0) for place, one in enumerate(people)),
+        f"<p class=about>Her history, what {escape(base)} shows, what {escape(model)} shows"
+        f"{escape(also)}. Marks say where a product moved; ↺ is something from her history.</p>",
+        *(_face(one, base, model, more, first=True) for one in people[:1]),
+        *_rest([_face(one, base, model, more, first=False) for one in people[1:]]),
     ]
 
 
-def _face(one: dict[str, Any], base: str, model: str, *, first: bool) -> str:
+def _rest(faces: list[str]) -> list[str]:
+    """All but the first, behind one fold."""
+    title = f"<summary>{len(faces)} more customers</summary>"
+    return [f"<details class=fold>{title}{''.join(faces)}</details>"] if faces else []
+
+
+def _face(one: dict[str, Any], base: str, model: str, more: list[str], *, first: bool) -> str:
     moved = one["moved"][model]
     new = sum(step["from"] is None for step in moved.values())
     orders = f"{one['orders']:,} order{'' if one['orders'] == 1 else 's'}"
@@ -35,10 +45,16 @@ def _face(one: dict[str, Any], base: str, model: str, *, first: bool) -> str:
         _list(base, one["lists"][base], {id: _left(step) for id, step in moved.items()}),
         _list(model, one["lists"][model], {id: _came(step) for id, step in moved.items()}),
     ]
+    folded = "".join(
+        f"<details><summary>What {escape(name)} shows</summary>"
+        + _list(name, one["lists"][name], {i: _came(s) for i, s in one["moved"][name].items()})
+        + "</details>"
+        for name in more
+    )
     return (
         f"<details class='fold card'{' open' if first else ''}><summary><b>{escape(title)}</b> "
         f"<small>{escape(one['customer_id'])}</small></summary>"
-        f"<div class=faces>{''.join(columns)}</div></details>"
+        f"<div class=faces>{''.join(columns)}</div>{folded}</details>"
     )
 
 

@@ -10,7 +10,6 @@ from pipelines.compare_verdict import power
 from pipelines.experiment_checks import chance
 
 Row = Mapping[str, Any]
-GOOD, BAD, NEITHER = "#1c7a43", "#a3262a", "#4b5565"
 
 
 def row(label: str, one: Row, reach: float, *, money: bool = False, note: str = "") -> str:
@@ -31,7 +30,6 @@ def row(label: str, one: Row, reach: float, *, money: bool = False, note: str = 
 
 def whisker(label: str, one: Row, reach: float) -> str:
     """The difference as a dot with its interval as a line; zero stands in the middle."""
-    ink = {"good": GOOD, "bad": BAD}.get(tone(one), NEITHER)
     said = escape(
         f"{label}: {one['mean']:+.4f}, between {one['low']:+.4f} and {one['high']:+.4f}", quote=True
     )
@@ -40,11 +38,11 @@ def whisker(label: str, one: Row, reach: float) -> str:
         return f"{160 + max(-1.0, min(1.0, value / reach)) * 150:.1f}"
 
     return (
-        f'<svg viewBox="0 0 320 26" role="img" aria-label="{said}"><title>{said}</title>'
-        '<line x1="160" x2="160" y1="1" y2="25" stroke="#6b7484" stroke-dasharray="2 2"/>'
-        f'<line x1="{at(one["low"])}" x2="{at(one["high"])}" y1="13" y2="13" stroke="{ink}" '
-        f'stroke-width="3" stroke-linecap="round"/>'
-        f'<circle cx="{at(one["mean"])}" cy="13" r="5" fill="{ink}"/></svg>'
+        f'<svg viewBox="0 0 320 26" role="img" aria-label="{said}" class="whisker {tone(one)}">'
+        f'<title>{said}</title><line class="zero" x1="160" x2="160" y1="1" y2="25"/>'
+        f'<line x1="{at(one["low"])}" x2="{at(one["high"])}" y1="13" y2="13" '
+        'stroke="currentColor" stroke-width="3" stroke-linecap="round"/>'
+        f'<circle cx="{at(one["mean"])}" cy="13" r="5" fill="currentColor"/></svg>'
     )
 
 
@@ -54,7 +52,7 @@ def share(label: str, value: float, top: float, said: str) -> str:
     return (
         f'<svg viewBox="0 0 320 18" role="img" aria-label="{text}"><title>{text}</title>'
         f'<rect width="{320 * value / top if top > 0 else 0:.1f}" height="14" y="2" rx="2" '
-        'fill="#5b74a8"/></svg>'
+        'class="share"/></svg>'
     )
 
 

@@ -14,33 +14,45 @@ ROWS = {
     "revenue": ("revenue@10", "money a customer spent on products in her ten", "money"),
     "novelty": ("novelty", "how few others bought what is shown, in bits; more is rarer", ""),
     "diversity": ("diversity", "pairs on a list that are of different categories", "%"),
+    "fallback_share": (
+        "lists that need the fallback",
+        "customers for whom the model does not fill ten places",
+        "%",
+    ),
     "gini": ("concentration on products", "0: all shown alike; near 1: a few have everything", ""),
     "supplier_gini": ("concentration on suppliers", "the same for suppliers' places", ""),
 }
 COSTS = {
     "train_seconds": ("training, s", "seconds to fit on everything known"),
     "fit_seconds": ("training in the backtest, s", "seconds a fit, mean over the windows"),
+    "train_peak_memory_mb": (
+        "memory in training, MB",
+        "the process at its highest while it fitted",
+    ),
     "milliseconds_per_list": ("making a list, ms", "milliseconds a customer, many at once"),
     "model_megabytes": ("size, MB", "megabytes on disk, about what a server holds in memory"),
 }
 SUPPLIERS = 12
 
 
-def shown(compared: dict[str, Any]) -> list[str]:
-    """What changes in what is shown: a row a figure, then whose products are shown."""
-    names, rows = list(compared["models"]), []
+def shown(compared: dict[str, Any], names: list[str]) -> list[str]:
+    """What changes in what is shown: a row a figure, then whose products are shown.
+
+    names: the baseline, then the models, a column each.
+    """
+    rows = []
     for key, (title, meaning, unit) in ROWS.items():
         values = [compared["shown"][name].get(key) for name in names]
         if any(value is not None for value in values):
             cells = [_cell(value, values[0], unit) for value in values]
             rows.append(_line(title, meaning, cells))
     made = ["<h2>What changes in what is shown</h2>", _table(names, rows)]
-    return [*made, *_suppliers(compared)]
+    return [*made, *_suppliers(compared, names)]
 
 
-def costs(compared: dict[str, Any]) -> list[str]:
+def costs(compared: dict[str, Any], names: list[str]) -> list[str]:
     """What each model costs, as far as it was measured."""
-    names, rows = list(compared["models"]), []
+    rows = []
     for key, (title, meaning) in COSTS.items():
         values = [compared["costs"][name].get(key) for name in names]
         if any(value is not None for value in values):
@@ -52,9 +64,9 @@ def costs(compared: dict[str, Any]) -> list[str]:
     return ["<h2>What it costs</h2>", about, _table(names, rows)]
 
 
-def _suppliers(compared: dict[str, Any]) -> list[str]:
+def _suppliers(compared: dict[str, Any], names: list[str]) -> list[str]:
     """Each supplier's share of the places, as bars; most shown first."""
-    held = compared["suppliers"]
+    held = {name: compared["suppliers"][name] for name in names}
     if not any(held.values()):
         return []
     base = held[compared["baseline"]]

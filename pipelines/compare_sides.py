@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines import judgement
 from pipelines.tracking import Run, Tracking, TrackingError
 
+TRAINING = ("train_seconds", "train_peak_memory_mb", "model_megabytes")
 PROTOCOL = ("horizon_days", "folds", "k", "seed", "customers")
 
 
@@ -19,8 +20,8 @@ PROTOCOL = ("horizon_days", "folds", "k", "seed", "customers")
 class Side:
     """One judged run. per_fold, kinds: None for a run that was judged before they were kept.
 
-    label: what it was asked for by. costs: train_seconds, model_megabytes, fit_seconds,
-    milliseconds_per_list, those that are known.
+    label: what it was asked for by. costs: train_seconds, train_peak_memory_mb, model_megabytes,
+    fit_seconds, milliseconds_per_list, those that are known.
     """
 
     label: str
@@ -46,7 +47,7 @@ class Side:
 def load(tracking: Tracking, label: str, run: Run) -> Side:
     """A run's judgement and what stands beside it; raises TrackingError."""
     summary = judgement.load(tracking, run)
-    told = {name: run.metrics.get(name) for name in ("train_seconds", "model_megabytes")}
+    told = {name: run.metrics.get(name) for name in TRAINING}
     told |= summary.get("costs") or {}
     try:
         personas = json.loads(tracking.fetch(run, "personas.json").read_text("utf-8"))

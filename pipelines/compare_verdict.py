@@ -7,14 +7,16 @@ here, and what ships here it would publish.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines import gate
 from pipelines.compare_sides import Side
+from pipelines.guardrails import Rail
 from pipelines.settings import BASELINE, Shop
 
 Row = dict[str, Any]
+WORSE = "It serves these surely worse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,13 @@ def weigh(
     kinds: Mapping[str, Sequence[Row]],
     folds: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """`decision, model, headline, gate`; `models {NAME: {decision, headline, reasons, cautions}}`.
+    """`decision, model, headline, gate` and `models`, each with its part.
 
-    model: the one that ships, else the candidate with the best mean. gate: what the gate says of
-    all of them, None where popularity was not judged on the same.
+    models: NAME -> decision, headline, reasons, cautions and rails.
+    model: the one that ships, else the candidate with the best mean; models are in the order of
+    their means, that one first. gate: what the gate says of all of them and `against`, what its
+    guardrails guard, None where popularity was not judged on the same. rails: guardrails as of
+    `pipelines.guardrails.Rail`.
     """
     base, metric = sides[0], shop.judge.metric
     weighed = _ask(shop, sides, facts)
@@ -54,6 +59,7 @@ def weigh(
             "headline": headline,
             "reasons": reasons,
             "cautions": _cautions(row, kinds[side.label], folds[side.label]),
+            "rails": [] if weighed is None else [asdict(one) for one in _rails(weighed, side)],
         }
     ships = [name for name, one in models.items() if one["decision"] == "ship"]
     means = {one.label: _mean(one, metric) for one in sides[1:]}
@@ -61,12 +67,18 @@ def weigh(
     decision = "fail" if all(one["decision"] == "fail" for one in models.values()) else "hold"
     decision = "ship" if ships else decision
     word = {"ship": "Ship", "hold": "Hold", "fail": "Fail"}[decision]
+    order = sorted(models, key=lambda name: (name != model, -means[name], name))
+    every = [*sides, *facts.others]
+    serving = next((one.label for one in every if one.recipe == facts.champion), BASELINE)
+    said = None
+    if weighed is not None:
+        said = {"action": weighed.action, "said": weighed.verdict, "against": serving}
     return {
         "decision": decision,
         "model": model,
         "headline": f"{word}: {models[model]['headline']}",
-        "gate": None if weighed is None else {"action": weighed.action, "said": weighed.verdict},
-        "models": models,
+        "gate": said,
+        "models": {name: models[name] for name in order},
     }
 
 
@@ -85,6 +97,9 @@ def _ask(shop: Shop, sides: Sequence[Side], facts: Facts) -> gate.Decision | Non
                 mean=_mean(one, shop.judge.metric),
                 per_customer=one.per_customer,
                 findings=tuple(one.summary["findings"]),
+                figures={name: figure["mean"] for name, figure in one.summary["metrics"].items()},
+                costs=one.costs,
+                kinds=one.kinds,
             )
             for one in every
         ],
@@ -106,7 +121,7 @@ def _one(
     if weighed is None:
         why = f"{BASELINE} was not judged on the same, so the gate cannot be asked"
         return "hold", f"{name} was not weighed by the gate.", [said, f"{why}."]
-    own = name if name in weighed.reasons else BASELINE
+    own = _own(weighed, side)
     held = [_words(why) for why in weighed.reasons[own]]
     lost = [rival for rival, one in weighed.against[own].items() if one["high"] < 0]
     if side.summary["findings"]:
@@ -119,6 +134,10 @@ def _one(
     if side.recipe == facts.champion:
         passed = [] if held else ["It passes the gate."]
         return "hold", f"{name} serves already.", [said, *held, *passed]
+    broken = [rail.name for rail in _rails(weighed, side) if rail.holds is False]
+    if broken:
+        which = "a guardrail" if len(broken) == 1 else f"{len(broken)} guardrails"
+        return "fail", f"{name} breaks {which}: {', '.join(broken)}.", [said, *held]
     if held:
         return "hold", f"{name} does not pass the gate.", [said, *held]
     if not row["low"] > 0:
@@ -135,6 +154,15 @@ def _one(
         why = "What serves now was not judged on the same, so that it cannot be set against it."
         return "hold", f"{name} was not set against what serves.", [said, reason, why]
     return "ship", f"{name} is better than {other}.", [said, reason]
+
+
+def _own(weighed: gate.Decision, side: Side) -> str:
+    """What the gate knows a side by."""
+    return side.label if side.label in weighed.reasons else BASELINE
+
+
+def _rails(weighed: gate.Decision, side: Side) -> list[Rail]:
+    return weighed.rails[_own(weighed, side)]
 
 
 def _said(row: Row, name: str, other: str) -> str:
@@ -172,7 +200,7 @@ def _cautions(row: Row | None, kinds: Sequence[Row], folds: Mapping[str, Any]) -
     worse = [one for one in kinds if one["high"] < 0 and (one["adjusted"] or 0) < 0.05]
     sure = [f"{_words(one['slice'])} {_words(one['value'])}" for one in worse if not one["small"]]
     if sure:
-        found.append(f"It serves these surely worse: {', '.join(sure)}.")
+        found.append(f"{WORSE}: {', '.join(sure)}.")
     if folds["stable"] is False:
         found.append(folds["said"])
     return found

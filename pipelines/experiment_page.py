@@ -67,11 +67,12 @@ def page(record: dict[str, Any]) -> str:
             f"<p class=about>{_about(record)}</p>",
             f'<div class=verdict style="border-color:{colour}">{said}</div>',
             "<h2>May it be believed?</h2>",
-            f"<ul class=checks>{''.join(map(_check, record['checks']))}</ul>",
-            *_findings(record["findings"]),
+            f"<ul class=checks>{''.join(map(checked, record['checks']))}</ul>",
+            *wrong(record["findings"]),
             "<h2>What it did</h2>",
             *_effects(record),
             *_days(record),
+            *_held_out(record),
             *_places(record),
             *_slices(record),
             "<h2>How this was reckoned</h2>",
@@ -93,7 +94,8 @@ def _about(record: dict[str, Any]) -> str:
     return f"{record['entered']:,} units: {arms}.{ready}{held}{when} The test is {state}."
 
 
-def _check(check: dict[str, Any]) -> str:
+def checked(check: dict[str, Any]) -> str:
+    """One check as an item of a list, its reason on a tap."""
     mark, sign, word = MARK[check["holds"]]
     return (
         f"<li><details><summary><b class='{sign}'>{mark}<span hidden> {word}</span></b> "
@@ -102,7 +104,8 @@ def _check(check: dict[str, Any]) -> str:
     )
 
 
-def _findings(findings: Sequence[dict[str, Any]]) -> list[str]:
+def wrong(findings: Sequence[dict[str, Any]]) -> list[str]:
+    """What was wrong with the logs, as a part of a page, where there was any."""
     items = "".join(
         f"<li><b{' class=bad' if one['grave'] else ''}>{escape(one['what'])}</b>: "
         f"{escape(one['did'])}.</li>"
@@ -180,6 +183,19 @@ def _days(record: dict[str, Any]) -> list[str]:
     return ["<h2>Day by day</h2>", about, *charts]
 
 
+def _held_out(record: dict[str, Any]) -> list[str]:
+    rows = sorted(record["held_out"], key=lambda one: one["measure"] != record["metric"])
+    if not rows:
+        return []
+    reach = pictures.reach(rows)
+    made = "".join(_row(record, one, reach, _words(one["measure"])) for one in rows)
+    about = (
+        "<p class=about>All units that were tested, in whatever arm, against those that no test "
+        "touches. No part of the verdict: intervals of 95 % each, for a single look.</p>"
+    )
+    return ["<h2>Against those held out</h2>", about, f"<div class=card>{made}</div>"]
+
+
 def _places(record: dict[str, Any]) -> list[str]:
     rows = record["places"]
     if not rows:
@@ -224,7 +240,18 @@ def _method(record: dict[str, Any]) -> str:
         RULE[record["rule"]]
         + (f" What was known before ({known}) was used to take noise out (CUPED)." if known else "")
         + " Ratios by the delta method; relative intervals on the logarithm's scale."
+        + _cap(record["cap_revenue"])
         + " Every unit counts in the arm it was drawn for, whether or not it looked."
+    )
+
+
+def _cap(cap: dict[str, Any] | None) -> str:
+    if cap is None:
+        return ""
+    return (
+        f" A unit's revenue counts up to {cap['value']:,.2f}, the {100 * cap['quantile']:g}th "
+        f"percentile of all arms together, in order value too; {cap['units']:,} units spent more. "
+        "Money by where it was spent is not capped."
     )
 
 

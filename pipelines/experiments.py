@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from features.assignment import HOLDOUT, Plan, clashes
 
+INTERLEAVED = "interleaved"  # the arm of an answer that showed nothing of either ranker
 Metric = Literal["conversion", "revenue", "orders", "return"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Tolerance = Annotated[float, Field(ge=0, lt=1)]
@@ -19,14 +20,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Serve(_Section):
+    """`serve.ARM`: what an arm gets that the control does not; None: what everybody gets.
+
+    bundle: a pointer's name in `bundles/`, such as `candidate`, or a bundle's id. surface: the
+    surface whose configuration is used in the place of the one asked for.
+    """
+
+    bundle: Annotated[str, Field(pattern="^[0-9A-Za-z][0-9A-Za-z_-]*$")] | None = None
+    surface: Annotated[str, Field(pattern="^[a-z0-9_-]{1,40}$")] | None = None
+
+
 class Experiment(_Section):
-    """`[experiments.NAME]`: a live test.
+    """`[experiments.NAME]`: a live test; the server reads the same (`serving.trials.plans`).
 
     arms: name -> share, the control first; they sum to 1. traffic: the part of its layer that takes
     part. holdout: the share of all the shop's units that no test touches. horizon_days: for how
     long after she was first shown the test a customer's outcomes count. minimum_effect: the
     relative gain that would be worth the change. guardrails: metric -> the relative loss that is
     tolerated. end: when the last unit may enter; without it an always-valid interval is read.
+    serve: what arms get; by default nothing differs. interleave: every unit gets one list that both
+    arms' rankers drafted. cap_revenue: a customer's revenue counts up to this quantile of all.
     """
 
     arms: dict[str, Share]
@@ -44,6 +58,9 @@ class Experiment(_Section):
     horizon_days: Annotated[int, Field(ge=1, le=365)] = 14
     minimum_effect: Annotated[float, Field(ge=0)] = 0.0
     guardrails: dict[Metric, Tolerance] = {}
+    serve: dict[str, Serve] = {}
+    interleave: bool = False
+    cap_revenue: Annotated[float, Field(ge=0.5, lt=1)] | None = None
 
     @field_validator("start", "end")
     @classmethod
@@ -54,10 +71,9 @@ class Experiment(_Section):
     def _whole(self) -> Experiment:
         if len(self.arms) < 2:
             raise ValueError(f"want a control and at least one other arm, got {len(self.arms)} arm")
-        if HOLDOUT in self.arms:
-            raise ValueError(
-                f"{HOLDOUT} is the name of what no test touches; name the arm otherwise"
-            )
+        for name, means in ((HOLDOUT, "what no test touches"), (INTERLEAVED, "both arms in one")):
+            if name in self.arms:
+                raise ValueError(f"{name} is the name of {means}; name the arm otherwise")
         if abs(sum(self.arms.values()) - 1) > 1e-6:
             raise ValueError(f"the arms' shares must sum to 1, got {sum(self.arms.values()):g}")
         if self.end is not None and self.end <= self.start:
@@ -66,6 +82,16 @@ class Experiment(_Section):
             raise ValueError(
                 f"traffic wants from < to, got {self.traffic[0]} and {self.traffic[1]}"
             )
+        arms = list(self.arms)
+        for arm, serve in self.serve.items():
+            if arm not in arms[1:]:
+                raise ValueError(
+                    f"serve.{arm} must be of {', '.join(arms[1:])}: the control gets what all get"
+                )
+            if serve == Serve():
+                raise ValueError(f"serve.{arm} wants a bundle, a surface or both")
+        if self.interleave and (len(arms) != 2 or self.arms[arms[0]] != self.arms[arms[1]]):
+            raise ValueError("interleave wants exactly two arms of 0.5 each")
         return self
 
     @property

@@ -145,7 +145,7 @@ def enter(work: Work, experiment: Experiment) -> None:
     )  # fmt: skip
     work.db.execute(
         f"""CREATE TABLE entered AS SELECT * EXCLUDE (arms) FROM every WHERE arms = 1
-        AND requests <= {limit} AND arm <> '{HOLDOUT}'"""
+        AND requests <= {limit}"""
     )
     have = {row[0] for row in work.db.execute("SELECT DISTINCT arm FROM entered").fetchall()}
     missing = [arm for arm in experiment.arms if arm not in have]

@@ -1,25 +1,31 @@
 """The gate: judged models in, one decision with its reasons out.
 
-A candidate may serve when the data suffice, its lists have no fault, and it beats popularity, and
-the champion's recipe where that is another, by the stated relative gain with an interval above
-zero. All comparisons are paired over the same customers of the same folds.
+A candidate may serve when the data suffice, its lists have no fault, it beats popularity, and the
+champion's recipe where that is another, by the stated relative gain with an interval above zero,
+and breaks no guardrail. All comparisons are paired over the same customers of the same folds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from models.evaluation.compare import paired
+from pipelines import guardrails
+from pipelines.guardrails import Rail
 from pipelines.settings import BASELINE, Gate, Judge
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One judged model. per_customer: a row a customer, the metric's column among others."""
+    """One judged model. per_customer: a row a customer, the metric's column among others.
+
+    figures: means of figures of all lists together; costs and kinds as of
+    `pipelines.judgement.Judgement`. What is missing leaves its guardrails open.
+    """
 
     name: str
     run_id: str
@@ -27,6 +33,9 @@ class Entry:
     mean: float
     per_customer: pa.Table
     findings: Sequence[str] = ()
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    kinds: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,8 @@ class Decision:
 
     action: `publish` a candidate that passed; `refresh` the champion's recipe on newer data;
         `fallback` to popularity where nothing serves yet and nothing passed; `hold` what serves.
-    reasons: for each model why it was held, empty for one that passed.
+    reasons: for each model why it was held, empty for one that passed. against: for each model its
+        difference from each rival. rails: for each model its guardrails, kept, broken or open.
     """
 
     action: Literal["publish", "refresh", "fallback", "hold"]
@@ -52,6 +62,13 @@ class Decision:
     verdict: str
     reasons: dict[str, list[str]]
     against: dict[str, dict[str, dict[str, float]]]
+    rails: dict[str, list[Rail]] = field(default_factory=dict)
+
+    def says(self, name: str) -> str:
+        """One word for one model: the action where it is chosen, else `pass` or `hold`."""
+        if name == self.model:
+            return self.action
+        return "hold" if self.reasons[name] else "pass"
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -74,6 +91,8 @@ def decide(
     scarce = _scarce(enough, gate)
     reasons: dict[str, list[str]] = {}
     against: dict[str, dict[str, dict[str, float]]] = {}
+    rails: dict[str, list[Rail]] = {}
+    incumbent = serving or baseline
     for entry in entries:
         against[entry.name] = {}
         why = [*scarce, *(f"its lists: {finding}" for finding in entry.findings)]
@@ -84,6 +103,9 @@ def decide(
             difference, fault = _beats(entry, rival, rival_name, gate=gate, judge=judge)
             against[entry.name][rival_name] = difference
             why += [fault] if fault else []
+        over = None if entry is incumbent or entry is baseline else incumbent
+        rails[entry.name] = guardrails.check(entry, over, gate=gate, judge=judge)
+        why += [f"guardrail {rail.said}" for rail in rails[entry.name] if rail.holds is False]
         if entry is baseline:
             why.append("it is what the others are judged against")
         reasons[entry.name] = why
@@ -96,6 +118,7 @@ def decide(
         verdict,
         reasons,
         against,
+        rails,
     )
 
 
@@ -112,6 +135,8 @@ def _choose(
     if passed and passed[0] is not serving:
         best = passed[0]
         gain = f"{best.mean:.4f} against {baseline.mean:.4f}"
+        if serving is not None and serving is not baseline:
+            gain += f", and {serving.name}, which serves, with {serving.mean:.4f}"
         return "publish", best, f"{best.name} beats {BASELINE} on {shown}: {gain}"
     if champion is None:
         why = f" ({scarce[0]})" if scarce else ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from features.sources import Ingested, Mapping, ingest, read_mapping
+from pipelines import collected
 from pipelines.progress import step
 from pipelines.settings import SettingsError, Shop
 from pipelines.workspace import Workspace
@@ -38,10 +40,10 @@ def locations(shop: Shop, given: str | None = None) -> dict[str, str]:
 
 
 def run(workspace: Workspace, shop: Shop, *, given: str | None = None) -> dict[str, Any]:
-    """Take in all of a shop's files; a file taken in before changes nothing.
+    """Take in all of a shop's files, and what its server collected; a file twice changes nothing.
 
-    Gives `rows {input, events, quarantined, duplicates}` of the events, `reasons`, `changed`, and
-    the same for each other table below `tables`.
+    Gives `rows {input, events, quarantined, duplicates}` of the shop's events, `reasons`,
+    `snapshot`, `changed`, and the same for each other table and for `collected` below `tables`.
     """
     mapping = mapping_of(shop)
     taken: dict[str, Ingested] = {}
@@ -49,6 +51,13 @@ def run(workspace: Workspace, shop: Shop, *, given: str | None = None) -> dict[s
         for table, place in locations(shop, given).items():
             with step(f"ingest {table}"):
                 taken[table] = ingest(workspace.tables, place, mapping, table=table)
+        with step("ingest collected"):
+            found = collected.take(workspace)
+    if found is not None:  # the events of both are one table
+        taken["collected"] = found
+        events = taken["events"]
+        changed = events.changed or found.changed
+        taken["events"] = replace(events, snapshot=found.snapshot, changed=changed)
     tables = {table: _record(done) for table, done in taken.items()}
     return {**tables["events"], "tables": tables}
 

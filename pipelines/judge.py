@@ -156,7 +156,9 @@ def judge_one(shop: Shop, recipe: Recipe, fold: FoldData, *, into: Judged) -> No
     known = fold.customers.filter(pc.is_in(fold.customers, value_set=fitted.customers))
     into.per_customer.append(pa.concat_tables(parts))
     whole = catalogue.of_lists(lists, catalogue=fold.shelf, k=k)
-    into.catalogue.append(whole | shown.of_lists(lists, catalogue=fold.shelf, k=k))
+    whole |= shown.of_lists(lists, catalogue=fold.shelf, k=k)
+    whole[f"fallback_share_at_{k}"] = fallback_share(lists, fold.customers, k=k)
+    into.catalogue.append(whole)
     into.suppliers.append(shown.suppliers(lists, catalogue=fold.shelf, k=k))
     each = 1_000 * list_seconds / max(1, len(fold.customers))
     into.costs.append({"fit_seconds": fit_seconds, "milliseconds_per_list": each})
@@ -164,6 +166,15 @@ def judge_one(shop: Shop, recipe: Recipe, fold: FoldData, *, into: Judged) -> No
         f"{found.code}: {found.sentence}"
         for found in quality.check(lists, k=k, available=fold.among, customers=known)
     ]
+
+
+def fallback_share(lists: pa.Table, customers: pa.Array, *, k: int) -> float:
+    """The share of the customers whose list the model cannot fill: popular products must help."""
+    if not len(customers):
+        return 0.0
+    places = lists.group_by("customer_id").aggregate([("product_id", "count")])
+    full = pc.sum(pc.greater_equal(places["product_id_count"], k).cast(pa.int64())).as_py() or 0
+    return 1 - full / len(customers)
 
 
 def summarise(shop: Shop, judged: Judged, data: Sequence[FoldData]) -> judgement.Judgement:

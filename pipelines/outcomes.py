@@ -36,7 +36,8 @@ class Gathered:
     requests, clicked`, by where it was bought `revenue_in_…`, known before `orders_before,
     revenue_before, events_before` where outcomes reach that far back, and `channel, surface` of
     the first exposure. joined: outcomes with a request_id since the start, and of them those whose
-    answer is in the log. reached: units with any outcome or past.
+    answer is in the log. reached: units with any outcome or past. held: as units, those that no
+    test touches, arm `holdout`; holdout: how many of them were shown anything.
     """
 
     units: pa.Table
@@ -45,6 +46,7 @@ class Gathered:
     joined: tuple[int, int]
     reached: int
     holdout: int
+    held: pa.Table
     covariates: tuple[str, ...]
     channels: tuple[str, ...]
 
@@ -67,7 +69,7 @@ def gather(
     work.db.register("exposures", plain(exposures, shown.COLUMNS))
     work.db.register("outcomes", plain(outcomes, COLUMNS))
     latest = round(max(now, as_of or now).timestamp() * 1e6)
-    _future(work, latest)
+    future(work, latest)
     if as_of is None:
         last = work.one(
             "SELECT max(t) FROM (SELECT max(moment) AS t FROM exposures "
@@ -79,23 +81,39 @@ def gather(
         moment = round(as_of.timestamp() * 1e6)
     shown.believe(work, name, experiment, moment)
     shown.enter(work, experiment)
-    _happened(work, moment)
+    happened(work, moment)
     channels, covariates = _joined(work, experiment, moment)
     started = round(experiment.start.timestamp() * 1e6)
     joined = work.one(
         f"SELECT count(*), count(*) FILTER (WHERE known) FROM happened WHERE moment >= {started} "
         "AND request_id IS NOT NULL"
     )
-    units = work.db.execute("SELECT * FROM result ORDER BY entered, unit").to_arrow_table()
-    reached = work.one("SELECT count(*) FROM result WHERE orders > 0 OR came OR events_before > 0")
+    units, held = (
+        work.db.execute(
+            f"SELECT * FROM result WHERE arm {sign} '{HOLDOUT}' ORDER BY entered, unit"
+        ).to_arrow_table()
+        for sign in ("<>", "=")
+    )
+    reached = work.one(
+        f"SELECT count(*) FROM result WHERE arm <> '{HOLDOUT}' "
+        "AND (orders > 0 OR came OR events_before > 0)"
+    )
     at = datetime.fromtimestamp(moment / 1e6, UTC)
     holdout = work.one("SELECT count(DISTINCT unit) FROM kept WHERE arm = '" + HOLDOUT + "'")
     return Gathered(
-        units, work.findings, at, joined, reached, holdout, tuple(covariates), tuple(channels)
+        units,
+        work.findings,
+        at,
+        joined,
+        reached,
+        holdout,
+        held,
+        tuple(covariates),
+        tuple(channels),
     )
 
 
-def _future(work: Work, latest: int) -> None:
+def future(work: Work, latest: int) -> None:
     """Tell of rows that cannot be; they are later than every `as_of`, so they are left out."""
     for table in ("exposures", "outcomes"):
         late, rows = work.one(
@@ -107,7 +125,7 @@ def _future(work: Work, latest: int) -> None:
         )  # fmt: skip
 
 
-def _happened(work: Work, now: int) -> None:
+def happened(work: Work, now: int) -> None:
     """Table `happened`: outcomes with the unit they belong to and times that can be compared."""
     again = work.one(
         "SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM "

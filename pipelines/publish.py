@@ -18,18 +18,21 @@ import pyarrow.compute as pc
 from features.artifact import ArtifactError, point, pointed, sha256, verify
 from features.schemas import PRODUCTS
 from models import bundle
-from pipelines import log, renew
+from models.purchases import purchases
+from models.together import together
+from pipelines import log, permit, renew
 from pipelines.folds import available
 from pipelines.progress import say, step
 from pipelines.registry import Version
 from pipelines.settings import Shop
-from pipelines.tracking import Run, Tracking
+from pipelines.tracking import OVERRIDE, Run, Tracking
 from pipelines.workspace import Workspace
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 BUNDLE = "regulars.bundle"
 RECORD = "regulars.record"
+BOUGHT = ("customer_id", "product_id", "purchases", "orders", "last_purchase_time")
 
 
 class PublishError(RuntimeError):
@@ -72,11 +75,16 @@ def promote(
     at: datetime,
     version: str | None = None,
     why: str = "",
+    override: bool = False,
 ) -> dict[str, Any]:
     """Let a version serve, the candidate unless said; gives the log's record.
 
-    What serves already gets no new record; its pointer and alias are set again.
+    What the gate held is refused unless `override`: then `why` is the reason, which the log's
+    record and the run keep beside the gate's. What serves already gets no new record; its pointer
+    and alias are set again.
     """
+    if override and not why.strip():
+        raise PublishError("promoting past the gate wants its reason, got none")
     with workspace.lock("publish"):
         chosen = (
             tracking.registry.version(version) if version else tracking.registry.alias(CANDIDATE)
@@ -87,7 +95,8 @@ def promote(
                 raise PublishError("no version is the candidate: `regulars publish` first")
             follow(workspace, tracking, last)
             return last
-        return _serve(workspace, tracking, chosen, action="promote", at=at, why=why)
+        gate = permit.asked(tracking, chosen, override=override)
+        return _serve(workspace, tracking, chosen, action="promote", at=at, why=why, gate=gate)
 
 
 def rollback(
@@ -129,6 +138,8 @@ def follow(workspace: Workspace, tracking: Tracking, record: dict[str, Any]) -> 
     version = tracking.registry.version(record["version"])
     point(workspace.bundles / "current", record["bundle"])
     tracking.registry.tag_version(version, {RECORD: record["hash"]})
+    if record.get("gate", {}).get("overridden"):
+        tracking.log(record["run_id"], tags={OVERRIDE: record["why"]})
     tracking.registry.name_version(version, CHAMPION)
     candidate = tracking.registry.alias(CANDIDATE)
     if candidate is not None and candidate.number == version.number:
@@ -157,8 +168,9 @@ def _serve(
     action: str,
     at: datetime,
     why: str,
+    gate: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Log, then pointer, then alias. The caller holds the lock."""
+    """Log, then pointer, then alias. The caller holds the lock. gate: None where nobody asks."""
     bundle_id = version.tags.get(BUNDLE)
     if bundle_id is None:
         raise PublishError(f"version {version.number} has no bundle: `regulars publish` made none")
@@ -168,9 +180,13 @@ def _serve(
     records = log.records(_log(workspace))
     last = records[-1] if records else None
     if last is None or (last["version"], last["bundle"]) != (version.number, bundle_id):
+        refused = None if gate is None else permit.refusal(version, gate)
+        if refused is not None:
+            raise PublishError(refused)
         last = log.append(
             _log(workspace),
             {
+                **({} if gate is None else {"gate": gate}),
                 "action": action,
                 "shop": tracking.shop,
                 "version": version.number,
@@ -217,9 +233,12 @@ def _write(
     ids = shelf["product_id"].combine_chunks()
     at_hand = available(tables, ids, at=as_of)
     popular = ids if at_hand is None else ids.filter(pc.is_in(ids, value_set=at_hand))
+    fitted = renew.load(tracking, made)
+    orders = tables.get("baskets", snapshots["baskets"]).read(["products"])
+    interactions = tables.get("interactions", snapshots["interactions"]).read(BOUGHT)
     return bundle.write(
         workspace.bundles,
-        renew.load(tracking, made),
+        fitted,
         products=_catalogue(workspace, shelf, at_hand),
         customers=customers.read(["customer_id", "lifecycle_stage"]),
         popular=popular,
@@ -238,6 +257,8 @@ def _write(
             "as_of": as_of.isoformat(),
         },
         length=shop.recommend.length,
+        together=together(orders, fitted.product_map),
+        bought=purchases(interactions, fitted.customer_map, fitted.product_map),
     )
 
 

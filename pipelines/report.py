@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.artifact import write_text
 from pipelines.tracking import Run
+from pipelines.workspace import Workspace
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;max-width:64rem;margin:2.5rem auto;
-padding:0 1rem}
+:root{--ink:#1d2430;--soft:#5b6575;--line:#e6e9ef;--rule:#c9d0dc;--good:#1c7a43;--bad:#a3262a;
+--bar:#b9cdf2;--paper:#fff}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:64rem;
+margin:2.5rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0}
-h2{font-size:1.1rem;margin:2.2rem 0 .5rem}p.about{color:#5b6575;margin:.2rem 0}
-table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:600;color:#5b6575}
-th,td{padding:.32rem .6rem;border-bottom:1px solid #e6e9ef;vertical-align:top}
+h2{font-size:1.1rem;margin:2.2rem 0 .5rem}p.about{color:var(--soft);margin:.2rem 0}
+table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:600;color:var(--soft)}
+th,td{padding:.32rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-tr.first td{border-top:2px solid #c9d0dc}
-svg{display:block}.bad{color:#a3262a}.good{color:#1c7a43}
+tr.first td{border-top:2px solid var(--rule)}
+svg{display:block}.bad{color:var(--bad)}.good{color:var(--good)}
+.bar{fill:var(--bar)}.reach{stroke:var(--ink);stroke-width:1.6}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.5rem}ol{margin:.2rem 0;padding-left:1.4rem}
 """
+NOTHING: dict[str, float | None] = {"mean": None, "low": None, "high": None}
 
 
 def page(run: Run, summary: dict[str, Any], slices: pa.Table, personas: Sequence[Any]) -> str:
@@ -56,14 +64,22 @@ def html(title: str, parts: Sequence[str]) -> str:
     )
 
 
+def keep(workspace: Workspace, name: str, page: str) -> Path:
+    """Write a page where the server shows it to operators, over an older one of its name."""
+    safe = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:64].strip("-") or "page"
+    path = workspace.root / "pages" / f"{safe}.html"
+    write_text(path, page)
+    return path
+
+
 def figures(models: dict[str, dict[str, dict[str, float | None]]]) -> str:
     """A table of all metrics, a row a model and metric, with intervals drawn on one scale each."""
     rows = []
-    for metric in next(iter(models.values())):
-        some = [model[metric] for model in models.values()]
+    for metric in dict.fromkeys(name for model in models.values() for name in model):
+        some = [model.get(metric, NOTHING) for model in models.values()]
         top = max((f["high"] or f["mean"] or 0.0) for f in some)
         for place, (name, model) in enumerate(models.items()):
-            figure = model[metric]
+            figure = model.get(metric, NOTHING)
             first = " class=first" if place == 0 else ""
             rows.append(
                 f"<tr{first}><td>{escape(shown(metric)) if place == 0 else ''}</td>"
@@ -85,13 +101,10 @@ def bar(figure: dict[str, float | None], top: float, width: int = 220) -> str:
     line = ""
     if figure["low"] is not None and figure["high"] is not None:
         low, high = max(figure["low"], 0) * scale, figure["high"] * scale
-        line = (
-            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="8" y2="8" stroke="#1d2430" '
-            f'stroke-width="1.6"/>'
-        )
+        line = f'<line class="reach" x1="{low:.1f}" x2="{high:.1f}" y1="8" y2="8"/>'
     return (
         f'<svg width="{width}" height="16" role="img" aria-label="{mean:.4f}">'
-        f'<rect width="{max(mean, 0) * scale:.1f}" height="16" fill="#b9cdf2"/>{line}</svg>'
+        f'<rect width="{max(mean, 0) * scale:.1f}" height="16" class="bar"/>{line}</svg>'
     )
 
 

@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from features.parameters import FeatureParameters
-from models import scorer
+from models import scorer, surfaces
 from pipelines.experiments import Experiment, check_layers
 
 MODELS: dict[str, dict[str, Any]] = {"popularity": {}, "neighbours": {}, "als": {}, "bpr": {}}
 METRICS = ("ndcg", "recall", "hit_rate", "map", "mrr", "revenue", "repeat_hit_rate", "new_hit_rate")
 BASELINE = "popularity"
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SettingsError(ValueError):
@@ -76,12 +77,32 @@ class Recommend(_Section):
     length: Annotated[int, Field(ge=10, le=1_000)] = 100
 
 
+class Slices(_Section):
+    """`[gate.slices]`: by what share of its own figure no kind of customer may surely lose."""
+
+    lifecycle_stage: Share = 0.05
+    history_length: Share = 0.05
+    channel: Share = 1.0
+    category: Share = 1.0
+
+
 class Gate(_Section):
-    """`[gate]`: when a candidate may serve. minimum_gain: relative, .02 is two per cent."""
+    """`[gate]`: when a candidate may serve. minimum_gain: relative, .02 is two per cent.
+
+    Guardrails, against what serves: the relative loss tolerated in each slice's values, in
+    coverage and in revenue, and the rise of the suppliers' gini; whatever serves: the share of
+    customers whose list needs the fallback, and the time that a list takes. 1 tolerates all.
+    """
 
     minimum_gain: Annotated[float, Field(ge=0)] = 0.02
     minimum_interactions: Annotated[int, Field(ge=0)] = 1_000
     minimum_repeat_customers: Annotated[int, Field(ge=0)] = 25
+    slices: Slices = Slices()
+    revenue: Share = 0.05
+    coverage: Share = 0.5
+    suppliers: Share = 0.1
+    fallback_share: Share = 0.2
+    milliseconds_per_list: Annotated[float, Field(gt=0)] | None = None
 
 
 class TrackingServer(_Section):
@@ -121,6 +142,7 @@ class Shop(_Section):
     tracking: TrackingServer = TrackingServer()
     search: dict[str, Space] = {}
     experiments: dict[Annotated[str, Field(pattern=r"^[\w-]{1,64}$")], Experiment] = {}
+    surfaces: dict[str, Any] = {}
 
     @property
     def name(self) -> str:
@@ -146,6 +168,7 @@ class Shop(_Section):
         for name, values in self.models.items():
             _check_model(name, values)
         check_layers(self.experiments)
+        surfaces.read(self.surfaces)
         for name in self.search:
             if name not in self.models:
                 raise ValueError(

@@ -110,17 +110,22 @@ def weigh(job: Job, run_ids: Mapping[str, str]) -> Record:
     return choose.run(job.workspace, job.shop, job.tracking, run_ids=run_ids)
 
 
-def publish_run(job: Job, run_id: str | None, *, at: datetime, why: str) -> Record:
+def publish_run(
+    job: Job, run_id: str | None, *, at: datetime, why: str, override: bool = False
+) -> Record:
     """Publish and promote one run; None is what the gate held: nothing happens.
 
-    Gives `model, version, bundle, run_id, reused`; bundle is what serves then.
+    override: past the gate, for the reason `why`. Gives `model, version, bundle, run_id, reused`;
+    bundle is what serves then.
     """
     if run_id is None:
         bundle = publish.serving(job.workspace)
         return {"model": None, "version": None, "bundle": bundle, "run_id": None, "reused": True}
     tracking = job.tracking
     made = publish.run(job.workspace, job.shop, tracking, run_id=run_id)
-    publish.promote(job.workspace, tracking, at=at, version=made["version"], why=why)
+    publish.promote(
+        job.workspace, tracking, at=at, version=made["version"], why=why, override=override
+    )
     return made
 
 

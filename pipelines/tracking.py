@@ -32,6 +32,9 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 KEY = "regulars.key"
 JUDGED = "regulars.judged"
 PROCESS = "regulars.process"
+GATE = "regulars.gate"
+REASONS = "regulars.reasons"
+OVERRIDE = "regulars.override"
 
 
 class TrackingError(RuntimeError):

@@ -28,6 +28,7 @@ from models.scorer import Scorer
 from pipelines import personas, renew
 from pipelines.build import last_event
 from pipelines.folds import HISTORY, available, catalogue
+from pipelines.memory import watched
 from pipelines.progress import say, step
 from pipelines.settings import Shop
 from pipelines.tracking import KEY, Tracking
@@ -135,7 +136,7 @@ def run(
             **({} if last is None else {"regulars.from": last.id, "regulars.how": str(how)}),
         }
         with tracking.run(recipe.name, params=params, tags=tags, inputs=snapshots) as run_id:
-            with step(f"train {recipe.name}") as took:
+            with step(f"train {recipe.name}") as took, watched() as held:
                 given = (
                     made["interactions"].read(HISTORY),
                     catalogue(workspace.tables).drop_columns("launched_at"),
@@ -146,7 +147,8 @@ def run(
                 else:
                     fitted = renew.renew(renew.load(tracking, last), *given, how=how)
             _log(workspace, shop, tracking, fitted, made=made, as_of=as_of, run_id=run_id)
-            tracking.log(run_id, metrics={"train_seconds": took["seconds"]})
+            cost = {"train_seconds": took["seconds"], "train_peak_memory_mb": held["peak_mb"]}
+            tracking.log(run_id, metrics=cost)
     return _record(recipe, run_id, took["seconds"], reused=False)
 
 

@@ -12,29 +12,37 @@ for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 
 def main() -> int:
     """Serve until told to stop; 2 for settings that cannot be meant."""
-    import logging
-
     import uvicorn
 
-    from serving.app import create
+    from features.keys import KeysError
+    from serving import logs
+    from serving.guard.start import check
     from serving.settings import SettingsError, read
+    from serving.wire import Bounded, Leaving
 
     try:
         settings = read(os.environ)
-    except SettingsError as error:
+        check(settings)
+        logs.configure(settings)
+        from serving.app import create  # half a second of imports, after what fails at once
+
+        app = create(settings)
+    except (SettingsError, KeysError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    uvicorn.run(
-        create(settings),
+    app.state.leaving = False
+
+    def leaves() -> None:
+        app.state.leaving = True
+
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         log_level=settings.log_level,
-        access_log=settings.log_level == "debug",
-        http="httptools",
+        access_log=False,  # serving/logs.py writes the requests' lines
+        http=Bounded,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -43,7 +51,9 @@ def main() -> int:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=round(settings.shutdown_seconds) or 1,
     )
-    return 0
+    server = Leaving(config, drain=settings.drain_seconds, leaves=leaves)
+    server.run()
+    return 0 if server.started else 3
 
 
 if __name__ == "__main__":

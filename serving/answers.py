@@ -7,16 +7,21 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from features.assignment import Assigned
+
 MOST = 100  # products in one answer
 MOST_EXCLUDED = 1000
 MOST_SESSION = 200
 MOST_CUSTOMERS = 100
+MOST_BATCH = 1000
 MOST_VALUES = 100  # values of one filter
+MOST_WHERE = 20  # filters of the grammar
 LONGEST = 256  # characters of an id or a filter's value
 
 Text = Annotated[str, Meta(min_length=1, max_length=LONGEST)]
 Surface = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,40}$")]
 Seen = Literal["drop", "keep"]
+Channel = Literal["web", "app", "store", "call_center", "live", "email", "marketplace", "other"]
 N = Annotated[int, Meta(ge=1, le=MOST)]
 Price = Annotated[float, Meta(ge=0)]
 
@@ -28,11 +33,28 @@ class Model(msgspec.Struct, frozen=True):
     version: str
 
 
-class Item(msgspec.Struct, frozen=True):
+class Explain(msgspec.Struct, frozen=True):
+    """The parts of a score, where `explain=true` asked.
+
+    sources: the product's place, from 1, among the candidates of each source that had it. boost:
+    what the shop's rules multiplied its score with. pinned: a rule put it where it stands. since:
+    whether the model looked at what the customer did since the publication. shown_before: how
+    often she was shown it here without a click.
+    """
+
+    sources: dict[str, int]
+    boost: float
+    pinned: bool
+    since: bool
+    shown_before: int
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """One ranked product.
 
-    `score` orders the items of one source and is null where no model scored (`source` popular);
-    it means nothing across models. `source` is the model's name or `popular`.
+    `score` orders the items of one source and is null where no model scored; it means nothing
+    across models. `source` is the model's name, `session`, `alike`, `together`, `again`, `recent`,
+    `new`, `popular` or `pinned`.
     """
 
     product_id: str
@@ -40,21 +62,36 @@ class Item(msgspec.Struct, frozen=True):
     score: float | None
     source: str
     reason: str
+    substitute_for: str | None = None
+    explain: Explain | None = None
 
 
 class Note(msgspec.Struct, frozen=True):
     """Something the caller may want to know about a good answer."""
 
-    code: Literal["unknown_customer", "unknown_products", "unknown_value", "filled", "too_few"]
+    code: Literal[
+        "unknown_customer",
+        "unknown_products",
+        "unknown_value",
+        "unknown_surface",
+        "no_context",
+        "filled",
+        "too_few",
+        "state_unavailable",
+    ]
     detail: str
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Ranked products; `fallback` is true where none of them is personal."""
+    """Ranked products; `fallback` is true where none of them is of the surface's own sources.
+
+    `experiments`: the live tests that this unit is in, here and now, with her arm.
+    """
 
     request_id: str
     model: Model
     surface: str
+    experiments: tuple[Assigned, ...]
     items: list[Item]
     fallback: bool
     warnings: list[Note]
@@ -64,6 +101,7 @@ class ForCustomer(msgspec.Struct, frozen=True):
     """One customer's part of an answer for many."""
 
     customer_id: str
+    experiments: tuple[Assigned, ...]
     items: list[Item]
     fallback: bool
     warnings: list[Note]
@@ -92,32 +130,26 @@ class Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /v1/recommendations: exactly one of `products` and `customers`.
+    """The body of POST /v1/recommendations and :batch: exactly one of `products` and `customers`.
 
-    `products`: what this visit looked at or put into the basket, oldest first.
+    `products`: what this visit looked at or put into the basket, oldest first. `where`: filters
+    such as `price<=30`. `among`: the only products that may be shown. `store`: its stock counts.
+    `explain`: the parts of each score. `substitutes`: in place of a sold-out one its most alike.
     """
 
     products: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=MOST_SESSION)] | None = None
-    customers: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=MOST_CUSTOMERS)] | None = (
-        None
-    )
-    n: N = 10
+    customers: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=MOST_BATCH)] | None = None
+    n: N | None = None
     exclude: Annotated[tuple[Text, ...], Meta(max_length=MOST_EXCLUDED)] = ()
+    among: Annotated[tuple[Text, ...], Meta(max_length=MOST_EXCLUDED)] = ()
     seen: Seen | None = None
     filters: Filters = Filters()
+    where: Annotated[tuple[Text, ...], Meta(max_length=MOST_WHERE)] = ()
+    store: Text | None = None
+    explain: bool = False
+    substitutes: bool = False
     surface: Surface = "home"
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """Whether the server answers, with which bundle, and what stands in the way of a newer one.
-
-    `as_of`: nothing later is in the bundle, neither events nor stock.
-    """
-
-    ready: bool
-    bundle: str | None
-    as_of: str | None
-    reason: str | None
+    channel: Channel = "web"
 
 
 class Health(msgspec.Struct, frozen=True):

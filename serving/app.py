@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from serving import pages, problems
-from serving.answers import Health, Ready
-from serving.endpoints import Desk, Raw
-from serving.metrics import Metrics
-from serving.middleware import Measured
+from serving import endpoints, opening, pages, problems
+from serving import stocktaking as stock
+from serving.answers import Health
+from serving.desk import Desk
+from serving.front import CALLER, ROUTE, Front
+from serving.guard import Caller, Edges, Guard, Load
+from serving.messages import body, send_json
+from serving.metrics import Process
 from serving.openapi import document
+from serving.place import places
+from serving.readiness import readiness
+from serving.rules import routes as rules
+from serving.rules.dry_run import dry_run
 from serving.settings import Settings
-from serving.watch import Watch
+from serving.state import collect
+from serving.traces import traces
 
 JSON = "application/json"
-CUSTOMER = "/v1/customers/{customer_id:id}/recommendations"
-SIMILAR = "/v1/products/{product_id:id}/similar"
+KEYS_SECONDS = 1.0  # between two looks at the files of keys
+
+Handler = Callable[[Desk, Caller, Scope, bytes], Awaitable[bytes]]
 
 
 class IdConvertor(Convertor[str]):
@@ -42,46 +53,50 @@ class IdConvertor(Convertor[str]):
         return value
 
 
-def create(settings: Settings) -> Starlette:
-    """An app of its own: nothing is shared with another but the bundle's files."""
+def create(settings: Settings) -> Front:
+    """An app of its own: nothing is shared with another but the files of its shops."""
     register_url_convertor("id", IdConvertor())
-    metrics = Metrics()
-    watch = Watch(settings, metrics)
-    desk = Desk(watch, metrics, largest_body=settings.max_body_bytes)
-    openapi = msgspec.json.encode(document())
-
-    async def healthz(_: Request) -> Response:
-        return Response(msgspec.json.encode(Health()), media_type=JSON)
-
-    async def readyz(_: Request) -> Response:
-        shelf, reason = watch.shelf, watch.reason
-        id, as_of = (shelf.bundle.id, shelf.as_of) if shelf else (None, None)
-        ready = Ready(shelf is not None, id, as_of, reason)
-        return Response(msgspec.json.encode(ready), 200 if ready.ready else 503, media_type=JSON)
-
-    async def prometheus(_: Request) -> Response:
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def described(_: Request) -> Response:
-        return Response(openapi, media_type=JSON)
+    process = Process()
+    desks = {place.name: opening.desk(place, settings, process) for place in places(settings)}
+    guard = Guard([desk.place for desk in desks.values()], process, now=time.perf_counter())
+    load = Load(settings.most_waiting, process)
+    spans = traces(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with watch.watching():
-            yield
+        async with contextlib.AsyncExitStack() as stack:
+            for desk in desks.values():
+                await stack.enter_async_context(opening.running(desk, settings))
+            ticking = [asyncio.create_task(load.ticking()), asyncio.create_task(_looking(guard))]
+            try:
+                yield
+            finally:
+                for task in ticking:
+                    task.cancel()
+                await asyncio.gather(*ticking, return_exceptions=True)
+                if spans is not None:
+                    await asyncio.to_thread(spans.close)
+
+    def handled(path: str, handler: Handler, method: str) -> Route:
+        return Route(path, _Handled(handler, desks, settings.max_body_bytes), methods=[method])
 
     app = Starlette(
         routes=[
-            Route(CUSTOMER, Raw(desk.customer), methods=["GET"]),  # first: asked most
-            Route(SIMILAR, Raw(desk.similar), methods=["GET"]),
-            Route("/v1/recommendations", Raw(desk.many), methods=["POST"]),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", prometheus),
-            Route("/openapi.json", described),
-            *pages.routes(desk),
+            Route(ROUTE.replace("}", ":id}"), _never, methods=["GET"]),  # the front answers it
+            handled("/v1/products/{product_id:id}/similar", endpoints.similar, "GET"),
+            handled("/v1/recommendations", endpoints.many, "POST"),
+            handled("/v1/recommendations:batch", endpoints.batch, "POST"),
+            handled("/v1/events", collect.collect, "POST"),
+            handled("/v1/stock", stock.put, "PUT"),
+            handled("/v1/stock/{product_id:id}", stock.get, "GET"),
+            handled("/v1/rules", rules.rules, "GET"),
+            handled("/v1/rules:dry-run", dry_run, "POST"),
+            handled("/v1/rules/log", rules.changes, "GET"),
+            handled("/v1/rules/{rule_id}", rules.put, "PUT"),
+            handled("/v1/rules/{rule_id}", rules.remove, "DELETE"),
+            *_operation(desks, guard, settings),
+            *pages.routes(lambda request: _desk(desks, request.scope)),
         ],
-        middleware=[Middleware(Measured, metrics=metrics)],
         exception_handlers={
             problems.Refused: problems.refused,
             HTTPException: problems.not_served,
@@ -90,5 +105,75 @@ def create(settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.watch = watch
-    return app
+    app.state.desks, app.state.leaving = desks, False
+    return Front(app, desks, guard, load, Edges(settings.origins), traces=spans)
+
+
+def _desk(desks: dict[str, Desk], scope: Scope) -> Desk:
+    """The caller's shop, or the only one; the first where nobody said."""
+    caller: Caller | None = scope.get(CALLER)
+    return next(iter(desks.values())) if caller is None else desks[caller.shop]
+
+
+def _operation(desks: dict[str, Desk], guard: Guard, settings: Settings) -> list[Route]:
+    openapi = msgspec.json.encode(document())
+
+    async def healthz(_: Request) -> Response:
+        return Response(msgspec.json.encode(Health()), media_type=JSON)
+
+    async def readyz(request: Request) -> Response:
+        found = {
+            name: readiness(
+                opening.parts(
+                    desk,
+                    keys=guard.process.keys_trouble,
+                    leaving=request.app.state.leaving,
+                ),
+                now=time.time(),
+                most_hours=settings.most_hours,
+            )
+            for name, desk in desks.items()
+        }
+        ready = all(one.ready for one in found.values())
+        said = found if len(found) > 1 else next(iter(found.values()))
+        return Response(msgspec.json.encode(said), 200 if ready else 503, media_type=JSON)
+
+    async def prometheus(request: Request) -> Response:
+        desk = desks[request.scope[CALLER].shop]
+        opening.count(desk)
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(desk.metrics.text(), media_type=kind)
+
+    async def described(_: Request) -> Response:
+        return Response(openapi, media_type=JSON)
+
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", prometheus),
+        Route("/openapi.json", described),
+    ]
+
+
+class _Handled:
+    """A handler as a route's endpoint: Starlette wraps functions, not objects."""
+
+    def __init__(self, handler: Handler, desks: dict[str, Desk], largest: int) -> None:
+        self.handler, self.desks, self.largest = handler, desks, largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller: Caller = scope[CALLER]
+        content = await body(receive, self.largest)
+        found = await self.handler(self.desks[caller.shop], caller, scope, content)
+        await send_json(send, found, [])
+
+
+async def _looking(guard: Guard) -> None:
+    """Read keys that changed, until cancelled."""
+    while True:
+        await asyncio.sleep(KEYS_SECONDS)
+        guard.look(time.perf_counter())
+
+
+async def _never(request: Request) -> Response:
+    raise AssertionError(f"the front answers {request.url.path}")

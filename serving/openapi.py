@@ -6,27 +6,36 @@ from typing import Any
 
 import msgspec
 
+from features.schemas import CHANNELS
+from serving import stocktaking
 from serving.answers import (
     LONGEST,
     MOST,
+    MOST_BATCH,
+    MOST_CUSTOMERS,
     MOST_EXCLUDED,
     MOST_VALUES,
+    MOST_WHERE,
     Answer,
     Answers,
     Ask,
     Health,
-    Ready,
 )
 from serving.problems import MEDIA_TYPE, Problem
+from serving.readiness import Readiness
+from serving.rules import document as rules
+from serving.state import collect
 
 VERSION = "1"
+KEYED = (401, 403, 429)
 
 Json = dict[str, Any]
 
 
 def document() -> Json:
     """OpenAPI 3.1, every schema made from the type that is encoded."""
-    types = (Answer, Answers, Ask, Ready, Health, Problem)
+    own = (Answer, Answers, Ask, Readiness, Health, Problem)
+    types = dict.fromkeys((*own, *collect.TYPES, *stocktaking.TYPES, *rules.TYPES))
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
@@ -39,7 +48,11 @@ def document() -> Json:
         "paths": {
             "/v1/customers/{customer_id}/recommendations": {"get": _customer()},
             "/v1/products/{product_id}/similar": {"get": _similar()},
-            "/v1/recommendations": {"post": _many()},
+            "/v1/recommendations": {"post": _many(MOST_CUSTOMERS, "recommendMany")},
+            "/v1/recommendations:batch": {"post": _many(MOST_BATCH, "recommendBatch")},
+            **collect.paths(),
+            **stocktaking.paths(),
+            **rules.paths(),
             "/healthz": {"get": _plain("healthz", "The process is alive", "Health")},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},
@@ -63,9 +76,14 @@ def _customer() -> Json:
                 {"type": "string", "enum": ["drop", "keep"]},
                 "whether products of her history may be shown; as published when absent",
             ),
+            _query("product", _ID, "the product that is shown: for the surface product"),
+            _query("cart", _IDS, "what is in the cart, where no events say so"),
             _surface("home"),
         ],
-        "responses": {"200": _json("Answer", "ranked products"), **_problems(400, 503)},
+        "responses": {
+            "200": _json("Answer", "ranked products"),
+            **_problems(400, 414, *KEYED, 503),
+        },
     }
 
 
@@ -80,17 +98,20 @@ def _similar() -> Json:
             *_narrowing(),
             _surface("product"),
         ],
-        "responses": {"200": _json("Answer", "ranked products"), **_problems(400, 404, 503)},
+        "responses": {
+            "200": _json("Answer", "ranked products"),
+            **_problems(400, 404, 414, *KEYED, 503),
+        },
     }
 
 
-def _many() -> Json:
+def _many(most: int, id: str) -> Json:
     both = {"anyOf": [{"$ref": _ref("Answer")}, {"$ref": _ref("Answers")}]}
     return {
-        "operationId": "recommendMany",
+        "operationId": id,
         "summary": "Products for a visit, or for many customers at once",
-        "description": "With `products`, what a visit looked at, one Answer; with `customers` "
-        "Answers, in the order asked. Exactly one of the two.",
+        "description": "With `products`, what a visit looked at, one Answer; with `customers`, "
+        f"{most} at most, Answers, in the order asked. Exactly one of the two.",
         "tags": ["recommendations"],
         "requestBody": {
             "required": True,
@@ -101,14 +122,16 @@ def _many() -> Json:
                 "description": "ranked products",
                 "content": {"application/json": {"schema": both}},
             },
-            **_problems(400, 413, 422, 503),
+            **_problems(400, 413, 422, *KEYED, 503),
         },
     }
 
 
 def _ready() -> Json:
-    operation = _plain("readyz", "A bundle is loaded", "Ready")
-    operation["responses"]["503"] = _json("Ready", "no bundle yet; `reason` says why")
+    operation = _plain(
+        "readyz", "Whether answers can be used, and what is wrong with them", "Readiness"
+    )
+    operation["responses"]["503"] = _json("Readiness", "not to be asked; `reason` says why")
     return operation
 
 
@@ -133,18 +156,28 @@ def _plain(id: str, summary: str, schema: str) -> Json:
 
 def _narrowing() -> list[Json]:
     """What every GET takes to say how many products, and which."""
-    most = {"minimum": 1, "maximum": MOST, "default": 10}
-    ids = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_EXCLUDED}
+    most = {"minimum": 1, "maximum": MOST}
+    texts = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_WHERE}
     price = {"type": "number", "minimum": 0}
     return [
-        _query("n", {"type": "integer", **most}, "how many products"),
-        _query("exclude", ids, "products never to show; repeated, or with commas between"),
+        _query("n", {"type": "integer", **most}, "how many; the surface's slots when absent"),
+        _query("exclude", _IDS, "products never to show; repeated, or with commas between"),
+        _query("among", _IDS, "the only products that may be shown; the same"),
+        _query("filter", texts, "COLUMN OP VALUE such as price<=30 or brand!=Acme; all must hold"),
+        _query("store", _ID, "a store whose own stock counts"),
+        _query("substitutes", {"type": "boolean"}, "in place of a sold-out one its most alike"),
+        _query("explain", {"type": "boolean"}, "the parts of each score"),
+        _query("channel", {"type": "string", "enum": list(CHANNELS)}, "where it is shown"),
         _values("category", "of the catalogue; repeated: any of them"),
         _values("brand", "of the catalogue; repeated: any of them"),
         _values("supplier", "supplier_id of the catalogue; repeated: any of them"),
         _query("price_min", price, "the shop's currency"),
         _query("price_max", price, "the shop's currency"),
     ]
+
+
+_ID: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+_IDS: Json = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_EXCLUDED}
 
 
 def _values(name: str, about: str) -> Json:
@@ -175,9 +208,13 @@ def _problems(*statuses: int) -> Json:
     about = {
         400: "a parameter or the body cannot be read; `parameter` names it",
         404: "the model does not know the product",
+        401: "no API key, or none of this server's",
+        403: "the key's scopes do not hold this",
         413: "the body is too large",
+        414: "the query is too long; send a POST",
         422: "a value in the body cannot be meant; `parameter` names it",
-        503: "no bundle is loaded yet",
+        429: "more requests than the key may send; `Retry-After` says when",
+        503: "no bundle is loaded yet, or more to do than can be done in time; `Retry-After`",
     }
     content = {MEDIA_TYPE: {"schema": {"$ref": _ref("Problem")}}}
     return {str(s): {"description": about[s], "content": content} for s in statuses}

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+SERVICE_UNAVAILABLE = 503
 SHOWN = 80  # characters of a caller's value that an error repeats
 
 
@@ -28,11 +29,20 @@ class Refused(Exception):
     """A request that gets no answer.
 
     Refused: any status, raised with what is wrong and, where one is, the parameter at fault.
+    headers: of the answer, beside those that every problem has; names in lower case.
     """
 
-    def __init__(self, status: int, detail: str, parameter: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        parameter: str | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.parameter = status, detail, parameter
+        self.headers = headers or ({"retry-after": "1"} if status == SERVICE_UNAVAILABLE else {})
 
 
 def shown(value: object) -> str:
@@ -66,8 +76,7 @@ def answer(
 async def refused(_: Request, error: Exception) -> Response:
     """The answer to a Refused."""
     assert isinstance(error, Refused)
-    headers = {"Retry-After": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return answer(error.status, error.detail, error.parameter, headers)
+    return answer(error.status, error.detail, error.parameter, error.headers)
 
 
 async def not_served(request: Request, error: Exception) -> Response:

@@ -1,212 +1,257 @@
-"""Ranking: a shelf and a question in, ranked items with their reasons and warnings out.
+"""Ranking: a visit, a surface and a question in, what stands at each place and why out.
 
-A known customer is answered from the list that was ranked when the bundle was published; what the
-list cannot answer is ranked now, exactly. Both see the same rule: available, not excluded, passing
-the filters and, with seen=drop, not in the history. What the model leaves open is filled with
-popular products under that very rule.
+The candidates of the surface's sources are merged, put into order by the shop's rules, and placed
+by one compiled pass that sees every rule: available now, passing the filters, not hidden, not too
+many alike. What the candidates leave open, the sources rank exactly among all that may be shown;
+then the fallback fills, under the same rules.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from models.scorer import Codes, History
-from serving.answers import Item, Note
-from serving.catalogue import Allowed
-from serving.problems import Refused, shown
-from serving.questions import PLAIN, Question
-from serving.shelf import Shelf
+from models.ranking.arrange import PLAIN, arrange, blend, boosted
+from models.scorer import Codes, Scores
+from models.surfaces import Surface
+from serving.answers import Explain, Item, Note
+from serving.hiding import hidden
+from serving.problems import shown
+from serving.questions import Question
+from serving.reasons import items
+from serving.sources import Found, deeper, find
+from serving.stock import substitutes
+from serving.terms import Terms
+from serving.trials.explore import WIDER, draw
+from serving.visit import Visit
 
-POPULAR = "popular"
-POPULAR_REASON = "popular in the shop"
-AGAIN_REASON = "you chose it before"
-OTHERS_REASON = "often chosen by customers like you"
+UNSCORED = ("popular", "new", "recent", "pinned")
 
 
 class Ranked(NamedTuple):
-    """The part of an answer that depends on whom it is for."""
+    """The part of an answer that depends on whom it is for.
+
+    codes: of the items. propensities, given_above: the chance of each place; None where certain.
+    """
 
     items: list[Item]
     fallback: bool
     warnings: list[Note]
+    codes: list[int]
+    propensities: Sequence[float] | None = None
+    given_above: Sequence[float] | None = None
 
 
-def for_customer(shelf: Shelf, customer_id: str, question: Question) -> Ranked:
-    """Products for a customer; an unknown one gets popular products and a warning."""
-    row = shelf.row_of.get(customer_id)
-    if row is None:
-        unknown = Note("unknown_customer", f"the model does not know {shown(customer_id)}")
-        return _finish(shelf, question, [], [], _NOTHING, warnings=[unknown])
-    seen = shelf.indices[shelf.indptr[row] : shelf.indptr[row + 1]]
-    if question is PLAIN or (question.plain and question.seen in (None, shelf.bundle.seen)):
-        codes = shelf.lists_products[row, : question.n].tolist()
-        if len(codes) == question.n and codes[-1] >= 0:
-            scores = shelf.lists_scores[row, : question.n].tolist()
-            return Ranked(_items(shelf, codes, scores, seen.tolist()), False, [])
-    return _narrowed(shelf, row, seen, question)
+class Listed(NamedTuple):
+    """Candidates that products were placed from: names by code's place, or one for all."""
+
+    scores: Scores
+    names: Sequence[str]
+    origin: Codes | None = None
 
 
-def for_session(shelf: Shelf, products: Sequence[str], question: Question) -> Ranked:
-    """Products for a visit of which only the products are known; ranked now, by fold-in."""
-    missing = [id for id in dict.fromkeys(products) if shelf.code(id) < 0]
-    warnings = []
-    if missing:
-        some = ", ".join(shown(id) for id in missing[:5]) + (" …" if len(missing) > 5 else "")
-        warnings.append(Note("unknown_products", f"left out of the session: {some}"))
-    history = shelf.bundle.recommender.history_of(products)
-    seen = history.weights.indices
-    if not len(seen):
-        return _finish(shelf, question, [], [], _NOTHING, warnings=warnings)
-    best, scores = _live(shelf, history, question, shelf.catalogue.allowed(question.filters))
-    return _finish(shelf, question, best, scores, seen, warnings=warnings)
-
-
-def similar(shelf: Shelf, product_id: str, question: Question) -> Ranked:
-    """Products alike; never filled with others. Raises Refused (404) for an unknown product."""
-    code = shelf.code(product_id)
-    if code < 0:
-        raise Refused(404, f"the model does not know the product {shown(product_id)}", "product_id")
-    allowed = shelf.catalogue.allowed(question.filters)
-    hidden = _hidden(shelf, question, _NOTHING)
-    codes, scores = shelf.bundle.similar_products[code], shelf.bundle.similar_scores[code]
-    best, worth = _walk(codes, scores, allowed, hidden, question.n)
-    if len(best) < question.n and (codes >= 0).all():
-        without = np.append(hidden, np.int32(code))
-        of = np.array([code], np.int32)
-        found = shelf.bundle.recommender.alike(
-            of, question.n, among=allowed.codes, without=without, above=0
-        )
-        best, worth = _known(found.codes[0], found.scores[0])
-    reason = f"similar to {shelf.titles[code]}"
-    items = [
-        Item(shelf.product_ids[c], place, score, shelf.model.name, reason)
-        for place, (c, score) in enumerate(zip(best, worth, strict=True), 1)
-    ]
-    return Ranked(items, False, _warnings(shelf, question, allowed, len(items)))
-
-
-_NOTHING: Codes = np.empty(0, np.int32)
-
-
-def _narrowed(shelf: Shelf, row: int, seen: Codes, question: Question) -> Ranked:
-    """The general way: walk the list; rank now where the list ends before n are found."""
-    allowed = shelf.catalogue.allowed(question.filters)
-    best: list[int] = []
-    scores: list[float] = []
-    drop = (question.seen or shelf.bundle.seen) == "drop"
-    complete = False
-    if drop or shelf.bundle.seen == "keep":  # a list without the seen cannot answer seen=keep
-        codes = shelf.lists_products[row]
-        complete = bool(codes.size and codes[-1] < 0)  # nothing stands behind its end
-        hidden = _hidden(shelf, question, seen)
-        best, scores = _walk(codes, shelf.lists_scores[row], allowed, hidden, question.n)
-    if len(best) < question.n and not complete:
-        history = shelf.bundle.recommender.history.take(np.array([row]))
-        best, scores = _live(shelf, history, question, allowed)
-    return _finish(shelf, question, best, scores, seen, warnings=[])
-
-
-def _walk(
-    codes: Codes, scores: npt.NDArray[np.float32], allowed: Allowed, hidden: Codes, n: int
-) -> tuple[list[int], list[float]]:
-    """The first n of a ranked list that may be shown."""
-    keep = (codes >= 0) & allowed.mask[codes]
-    if len(hidden):
-        keep &= ~np.isin(codes, hidden)
-    places = np.flatnonzero(keep)[:n]
-    return codes[places].tolist(), scores[places].tolist()
-
-
-def _live(
-    shelf: Shelf, history: History, question: Question, allowed: Allowed
-) -> tuple[list[int], list[float]]:
-    """The n best of all products that may be shown, scored now."""
-    if not len(allowed.codes):
-        return [], []
-    found = shelf.bundle.recommender.rank(
-        history,
-        question.n,
-        seen=question.seen or shelf.bundle.seen,
-        among=allowed.codes,
-        without=_hidden(shelf, question, _NOTHING),
-    )
-    return _known(found.codes[0], found.scores[0])
-
-
-def _known(codes: Codes, scores: npt.NDArray[np.float32]) -> tuple[list[int], list[float]]:
-    kept = codes >= 0
-    return codes[kept].tolist(), scores[kept].tolist()
-
-
-def _hidden(shelf: Shelf, question: Question, seen: Codes) -> Codes:
-    """Codes that this question rules out: excluded ones and, where they drop, the seen."""
-    codes = {shelf.code(id) for id in question.exclude} - {-1}
-    excluded = np.array(sorted(codes), np.int32)
-    if (question.seen or shelf.bundle.seen) == "drop":
-        return np.concatenate([excluded, seen])
-    return excluded
-
-
-def _finish(
-    shelf: Shelf,
-    question: Question,
-    codes: list[int],
-    scores: list[float],
-    seen: Codes,
-    *,
-    warnings: list[Note],
+def rank(
+    visit: Visit, question: Question, surface: Surface, terms: Terms, *, rng: random.Random
 ) -> Ranked:
-    """Items of the model's codes, filled with popular products, and what there is to say."""
-    items = _items(shelf, codes, scores, seen.tolist())
-    allowed = shelf.catalogue.allowed(question.filters)
-    if len(items) < question.n:
-        hidden = np.concatenate([_hidden(shelf, question, seen), np.array(codes, np.int32)])
-        places = allowed.mask[shelf.popular] & ~np.isin(shelf.popular, hidden)
-        fill = shelf.popular[np.flatnonzero(places)[: question.n - len(items)]].tolist()
-        if fill and items:
-            detail = f"{len(fill)} of {question.n} are popular products, the model had no more"
-            warnings.append(Note("filled", detail))
-        for code in fill:
-            items.append(
-                Item(shelf.product_ids[code], len(items) + 1, None, POPULAR, POPULAR_REASON)
+    """The answer for one visit."""
+    n = question.n or surface.slots
+    drop = (question.seen or visit.shelf.bundle.seen) == "drop"
+    hide = hidden(visit, question, surface, drop=drop)
+    terms = terms.only(visit.bought_ever()) if surface.bought == "only" else terms
+    returned, instead = terms.returned, dict[int, int]()
+    found = {name: find(name, visit, drop=drop, returned=returned) for name, _ in surface.sources}
+    codes, listed = _merged(surface, found)
+    if terms.boost is not None or len(terms.stale):
+        codes, listed = _reordered(codes, listed, terms)
+    if question.substitutes:
+        codes, instead = _substituted(visit, codes, terms)
+    placed = arrange(
+        codes, listed.scores, n, terms.by, shown=terms.shown, stock=terms.stock, hidden=hide
+    )
+    lists = [listed]
+    if placed[0].min() < 0:  # the sources themselves, exactly, among all that may be shown
+        deep = [name for name in found if not found[name].complete]
+        placed = _filled(visit, placed, deep, terms, hide, drop, lists, found={})
+    own = int(np.count_nonzero(placed[0] >= 0))
+    if own < n:
+        terms = terms.whole()
+        placed = _filled(visit, placed, surface.fallback, terms, hide, drop, lists, found=found)
+    chances = None
+    if surface.explore and not terms.pinned:
+        placed, chances = _explored(placed, codes, listed, n, surface.explore, terms, hide, rng)
+    places = np.flatnonzero(placed[0] >= 0)
+    chosen = placed[0, places].tolist()
+    sources, scores = _origins(placed[:, places], lists)
+    explained = (
+        _explained(chosen, placed[:, places], found, terms, visit) if question.explain else None
+    )
+    answer = items(visit, chosen, scores, sources, instead=instead, explained=explained)
+    notes = _notes(visit, terms, n, own, len(answer))
+    if chances is None:
+        return Ranked(answer, not own, notes, chosen)
+    return Ranked(answer, not own, notes, chosen, *chances)
+
+
+def _merged(surface: Surface, found: dict[str, Found]) -> tuple[Codes, Listed]:
+    """One ranked list of all sources."""
+    names = [name for name, _ in surface.sources]
+    if len(names) == 1:
+        only = found[names[0]]
+        return only.codes, Listed(only.scores, names)
+    lists = [one.codes for one in found.values()]
+    weights = [weight for _, weight in surface.sources]
+    codes, scores, origin = blend(lists, weights, sum(map(len, lists)))
+    return codes, Listed(scores, names, origin)
+
+
+def _reordered(codes: Codes, listed: Listed, terms: Terms) -> tuple[Codes, Listed]:
+    """With what the rules boost before, and what she was shown too often behind."""
+    scores, origin = listed.scores, listed.origin
+    if terms.boost is not None:
+        codes, scores, order = boosted(codes, scores, terms.boost)
+        origin = None if origin is None else origin[order]
+    if len(terms.stale):
+        late = np.isin(codes, terms.stale)
+        order = np.argsort(late, kind="stable")
+        least = scores[np.isfinite(scores)].min(initial=0)
+        codes, scores = codes[order], np.where(late, least, scores)[order]
+        origin = None if origin is None else origin[order]
+        there = codes >= 0
+        if not there.all():  # -1 ends a list
+            codes, scores = codes[there], scores[there]
+            origin = None if origin is None else origin[there]
+    return codes, Listed(scores, listed.names, origin)
+
+
+def _filled(
+    visit: Visit,
+    placed: Codes,
+    names: Sequence[str],
+    terms: Terms,
+    hide: Codes,
+    drop: bool,
+    lists: list[Listed],
+    *,
+    found: dict[str, Found],
+) -> Codes:
+    """More sources, one after the other, until every place is taken."""
+    n = placed.shape[1]
+    for name in names:
+        if placed[0].min() >= 0:
+            break
+        ways: list[Found] = []
+        if found:  # a fallback: what it has at hand first
+            ways.append(find(name, visit, drop=drop, returned=terms.returned))
+        if not ways or not ways[0].complete:
+            ways.append(deeper(name, visit, n, drop=drop, among=terms.free(hide)))
+        for more in ways:
+            placed = arrange(
+                more.codes,
+                more.scores,
+                n,
+                terms.by,
+                shown=terms.shown,
+                stock=terms.stock,
+                hidden=hide,
+                chosen=placed,
+                source=len(lists),
             )
-    warnings += _warnings(shelf, question, allowed, len(items))
-    return Ranked(items, not codes, warnings)
+            lists.append(Listed(more.scores, (name,)))
+    return placed
 
 
-def _warnings(shelf: Shelf, question: Question, allowed: Allowed, found: int) -> list[Note]:
+def _explored(
+    placed: Codes,
+    codes: Codes,
+    listed: Listed,
+    n: int,
+    share: float,
+    terms: Terms,
+    hide: Codes,
+    rng: random.Random,
+) -> tuple[Codes, tuple[Sequence[float], Sequence[float]]]:
+    """The list, or for a share of answers a random draw from the best, with the chances of both."""
+    wide = arrange(
+        codes, listed.scores, WIDER * n, PLAIN, shown=terms.shown, stock=terms.stock, hidden=hide
+    )
+    columns = {int(column[0]): column for column in wide.T if column[0] >= 0}
+    first = {int(column[0]): column for column in placed.T if column[0] >= 0}
+    pool = [*first, *(code for code in columns if code not in first)][: WIDER * n]
+    drawn = draw(pool, n, share, rng)
+    columns |= first
+    chosen = np.full((3, n), -1, np.int32)
+    for place, code in enumerate(drawn.codes):
+        chosen[:, place] = columns[code]
+    return chosen, (drawn.propensities, drawn.given_above)
+
+
+def _origins(placed: Codes, lists: list[Listed]) -> tuple[list[str], list[float | None]]:
+    """Of each place its source and its score there."""
+    sources: list[str] = []
+    scores: list[float | None] = []
+    _, places, of = placed.tolist()
+    for place, source in zip(places, of, strict=True):
+        if place < 0:
+            sources.append("pinned")
+            scores.append(None)
+            continue
+        one = lists[source]
+        name = one.names[0] if one.origin is None else one.names[one.origin[place]]
+        sources.append(name)
+        scores.append(None if name in UNSCORED else float(one.scores[place]))
+    return sources, scores
+
+
+def _substituted(visit: Visit, codes: Codes, terms: Terms) -> tuple[Codes, dict[int, int]]:
+    """The candidates with what stands for each that passes all but is sold out."""
+    may = terms.shown & terms.stock
+    out = np.flatnonzero((codes >= 0) & terms.shown[codes] & ~terms.stock[codes])
+    instead: dict[int, int] = {}
+    if len(out):
+        codes, at_hand = codes.copy(), set(codes.tolist())
+        for place in out.tolist():
+            other = substitutes(visit.shelf, int(codes[place]), may)
+            if other is not None and other not in at_hand:
+                instead[other] = int(codes[place])
+                at_hand.add(other)
+                codes[place] = other
+    return codes, instead
+
+
+def _explained(
+    chosen: list[int], placed: Codes, found: dict[str, Found], terms: Terms, visit: Visit
+) -> dict[int, Explain]:
+    """The parts of each score."""
+    explained = {}
+    for column, code in enumerate(chosen):
+        ranks = {
+            name: int(places[0]) + 1
+            for name, one in found.items()
+            if len(places := np.flatnonzero(one.codes == code))
+        }
+        explained[code] = Explain(
+            sources=ranks,
+            boost=1.0 if terms.boost is None else float(terms.boost[code]),
+            pinned=bool(placed[1, column] < 0),
+            since=bool(visit.since),
+            shown_before=terms.times.get(code, 0),
+        )
+    return explained
+
+
+def _notes(visit: Visit, terms: Terms, n: int, own: int, found: int) -> list[Note]:
     """What narrowed the answer more than the caller may have meant."""
-    del shelf
-    warnings = [
+    notes = [
         Note("unknown_value", f"no product has the {name} {shown(value)}")
-        for name, value in allowed.unknown
+        for name, value in terms.allowed.unknown
     ]
-    if found < question.n:
-        detail = f"{found} of {question.n}: no other product is available and passes the rest"
-        warnings.append(Note("too_few", detail))
-    return warnings
-
-
-def _items(shelf: Shelf, codes: list[int], scores: list[float], seen: list[int]) -> list[Item]:
-    """Items of the model, each with the reason that is true of it and cheap to find."""
-    ids, source, neighbours = shelf.product_ids, shelf.model.name, shelf.neighbours
-    known = frozenset(seen)
-    items: list[Item] = []
-    for place, (code, score) in enumerate(zip(codes, scores, strict=True), 1):
-        if not shelf.personal:
-            reason = POPULAR_REASON
-        elif code in known:
-            reason = AGAIN_REASON
-        elif known.isdisjoint(near := neighbours[code]):
-            reason = OTHERS_REASON
-        else:
-            for other in near:
-                if other in known:
-                    reason = shelf.because[other]
-                    break
-        items.append(Item(ids[code], place, score, source, reason))
-    return items
+    if 0 < own < found:
+        detail = f"{found - own} of {n} are of the fallback, the surface's sources had no more"
+        notes.append(Note("filled", detail))
+    if found < n:
+        detail = f"{found} of {n}: no other product is available and passes the rest"
+        notes.append(Note("too_few", detail))
+    return notes

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.columns import numbers
 from models.bundle import Bundle, open_bundle
 from models.scorer import Codes, Scores
 from serving.answers import Filters, Model
@@ -19,6 +21,7 @@ from serving.catalogue import Catalogue, catalogue
 BLOCK = 10_000
 REASONS = 20  # a product is shown because of another only where it is among its so many most alike
 ALIKE = 0.1  # and not by less than this share of the best
+NEW = 1000  # products that may be shown because they are new
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # itself, never another
@@ -28,7 +31,8 @@ class Shelf:
     row_of: row of a customer; code: code of a product, -1 where unknown.
     product_ids, titles: by code; a title is the id where the catalogue has none.
     lists_products, lists_scores: (customers, L), the same arrays as the bundle's.
-    popular: codes of the available products, most popular first.
+    popular: codes of the available products, most popular first. newest: codes, newest first.
+    published: the time that nothing in the bundle is later than, unix seconds; 0 where unknown.
     indptr, indices: histories, CSR: what customer `row` took is indices[indptr[row] : …].
     neighbours: by code, the codes that the model finds alike: for reasons.
     because: by code, the reason that names the product.
@@ -45,6 +49,8 @@ class Shelf:
     lists_products: Codes
     lists_scores: Scores
     popular: Codes
+    newest: Codes
+    published: float
     indptr: npt.NDArray[np.int64]
     indices: Codes
     neighbours: list[tuple[int, ...]]
@@ -56,6 +62,21 @@ class Shelf:
         """The time that nothing in the bundle is later than, ISO; None where it does not say."""
         as_of = self.bundle.manifest.get("as_of")
         return None if as_of is None else str(as_of)
+
+    def row(self, customer_id: str) -> int:
+        """The customer's row, -1 for one that the bundle does not know."""
+        return self.row_of.get(customer_id, -1)
+
+    def bought(self, row: int) -> Codes:
+        """Codes that customer `row` bought before, ascending."""
+        bought = self.bundle.bought
+        return bought.products[bought.starts[row] : bought.starts[row + 1]]
+
+    def purchases(self, row: int) -> tuple[Codes, Codes, npt.NDArray[np.int16]]:
+        """The same, with the day of the last purchase since 1970 (-1 unknown) and the orders."""
+        _, products, days, orders = self.bundle.bought
+        hers = slice(self.bundle.bought.starts[row], self.bundle.bought.starts[row + 1])
+        return products[hers], days[hers], orders[hers]
 
 
 def put_up(directory: Path) -> Shelf:
@@ -84,6 +105,8 @@ def put_up(directory: Path) -> Shelf:
         lists_products=bundle.lists_products,
         lists_scores=bundle.lists_scores,
         popular=bundle.popular[products.available[bundle.popular]],
+        newest=_newest(bundle.products),
+        published=_seconds(bundle.manifest.get("as_of")),
         indptr=history.indptr,
         indices=history.indices,
         neighbours=_neighbours(bundle),
@@ -107,6 +130,23 @@ def _neighbours(bundle: Bundle) -> list[tuple[int, ...]]:
         found += [tuple(row[:count]) for row, count in zip(block, some, strict=True)]
         time.sleep(0)
     return found
+
+
+def _newest(products: pa.Table) -> Codes:
+    """Codes of those whose launch is known, the last launched first; of one time by code."""
+    launched = products["launched_at"].cast(pa.int64()).combine_chunks()
+    if launched.null_count == len(launched):
+        return np.empty(0, np.int32)
+    time = numbers(launched, null=-(2**62))
+    order = np.argsort(-time, kind="stable")[: min(NEW, len(time) - launched.null_count)]
+    return order.astype(np.int32)
+
+
+def _seconds(as_of: str | None) -> float:
+    if as_of is None:
+        return 0.0
+    time = datetime.fromisoformat(as_of)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _blocks(column: pa.ChunkedArray) -> Iterator[list[str]]:

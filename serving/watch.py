@@ -1,4 +1,4 @@
-"""Watching: a folder of bundles in, the shelf that answers out, swapped while requests run."""
+"""Watching: a folder of bundles in, the shelves that answer out, swapped while requests run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from features.artifact import ArtifactError, pointed
@@ -20,21 +20,33 @@ log = logging.getLogger("regulars")
 
 POINTER = "current"
 PATIENCE = 1.0  # seconds that the start waits for a first bundle
+NAME = re.compile("[0-9A-Za-z][0-9A-Za-z_-]*")
 
 
 class Watch:
-    """Holds the one reference to the shelf in use, and looks for a newer bundle.
+    """Holds the shelves in use, and looks for newer bundles.
 
-    shelf: None until a first bundle was taken. reason: why the pointer's bundle is not in use;
-    None where it is.
+    shelf: what `current` points at; None until a first bundle was taken. reason: why the pointer's
+    bundle is not in use; None where it is. wanted: names of further bundles that arms of live
+    tests are served from, pointers beside `current` or bundles' ids; those that open stand in
+    `others`. prepare: what else is to be made of a shelf before it answers.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.settings, self.metrics = settings, metrics
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        wanted: Callable[[], Iterable[str]] = tuple,
+        prepare: Callable[[Shelf], None] | None = None,
+    ) -> None:
+        self.root, self.settings, self.metrics = root, settings, metrics
+        self.wanted, self.prepare = wanted, prepare
         self.shelf: Shelf | None = None
-        self.reason: str | None = f"no bundle was looked for in {settings.bundles} yet"
-        self._tried: tuple[str, int] | None = None  # a refused name and its pointer's time
-        self._again = 0.0
+        self.others: dict[str, Shelf] = {}
+        self.reason: str | None = f"no bundle was looked for in {root} yet"
+        self._tried: dict[str, tuple[str, int, float]] = {}  # refused: bundle, its pointer's time
         self._looked = False
 
     def take(self) -> Shelf:
@@ -44,14 +56,18 @@ class Watch:
         return self.shelf
 
     def look(self) -> None:
-        """Take the pointer's bundle if it is another one; never raises for what is on disk."""
+        """Take the pointers' bundles where they are others; never raises for what is on disk."""
         try:
             self._look()
+            wanted = set(self.wanted())
+            for name in wanted:
+                self._look_for(name)
+            self.others = {name: it for name, it in self.others.items() if name in wanted}
         finally:
             self._looked = True
 
     def _look(self) -> None:
-        pointer = self.settings.bundles / POINTER
+        pointer = self.root / POINTER
         try:
             name, changed = pointed(pointer), pointer.stat().st_mtime_ns
         except (OSError, UnicodeDecodeError) as error:
@@ -63,37 +79,63 @@ class Watch:
             self.reason = f"there is no bundle at {pointer}; publish one"
             return
         if self.shelf is not None and self.shelf.bundle.id == name:
-            self.reason = self._tried = None
+            self.reason = None
+            self._tried.pop(POINTER, None)
             return
-        if self._tried == (name, changed) and time.monotonic() < self._again:
-            return
-        self._open(self.settings.bundles, name, changed)
+        shelf = self._open(POINTER, name, changed)
+        if isinstance(shelf, Shelf):
+            self.shelf, self.reason = shelf, None
+            self.metrics.swapped(name, shelf.model.name, shelf.model.version, now=time.time())
+        elif shelf is not None:
+            self.reason = shelf
 
-    def _open(self, root: Path, name: str, changed: int) -> None:
+    def _look_for(self, name: str) -> None:
+        """Take an arm's bundle; until it is there, its customers are answered by `current`."""
+        id, changed = name, 0
+        pointer = self.root / name
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if NAME.fullmatch(name) and pointer.is_file():
+                id, changed = pointed(pointer) or name, pointer.stat().st_mtime_ns
+        if name in self.others and self.others[name].bundle.id == id:
+            return
+        if self.shelf is not None and self.shelf.bundle.id == id:
+            self.others[name] = self.shelf
+            return
+        shelf = self._open(name, id, changed)
+        if isinstance(shelf, Shelf):
+            self.others[name] = shelf
+
+    def _open(self, place: str, name: str, changed: int) -> Shelf | str | None:
+        """The shelf, why it was refused, or None where that was so a moment ago."""
+        tried = self._tried.get(place)
+        if tried is not None and tried[:2] == (name, changed) and time.monotonic() < tried[2]:
+            return None
         started = time.monotonic()
         try:
-            if not re.fullmatch("[0-9A-Za-z][0-9A-Za-z_-]*", name):
-                raise ArtifactError(f"{root / POINTER} holds no bundle's name: {name[:80]!r}")
-            shelf = put_up(root / name)
+            if not NAME.fullmatch(name):
+                raise ArtifactError(f"{self.root / place} holds no bundle's name: {name[:80]!r}")
+            shelf = put_up(self.root / name)
+            if self.prepare is not None:
+                self.prepare(shelf)
         except Exception as error:  # whatever is on disk, the bundle in use goes on answering
             self.metrics.refused += 1
-            self._tried = (name, changed)
-            self._again = time.monotonic() + self.settings.retry_seconds
-            self.reason = f"bundle {name[:80]} was refused: {error}"
+            again = time.monotonic() + self.settings.retry_seconds
+            self._tried[place] = (name, changed, again)
+            reason = f"bundle {name[:80]} was refused: {error}"
             expected = isinstance(error, ArtifactError)
-            log.error("%s", self.reason, exc_info=None if expected else error)
-            return
-        self.shelf, self.reason, self._tried = shelf, None, None
-        self.metrics.swapped(name, shelf.model.name, shelf.model.version, now=time.time())
+            log.error("%s", reason, exc_info=None if expected else error)
+            return reason
+        self._tried.pop(place, None)
         log.info(
             "bundle %s in use: %s %s, %d customers, %d products, opened in %.2f s",
             name,
             shelf.model.name,
             shelf.model.version,
-            len(shelf.row_of),
+            shelf.bundle.customers.num_rows,
             len(shelf.product_ids),
             time.monotonic() - started,
         )
+        return shelf
 
     async def follow(self) -> None:
         """Look again and again, in a thread, until cancelled."""

@@ -84,8 +84,13 @@ def read(exposures: pa.Table, target: pa.Table, *, by: str, reward: str) -> tupl
 def read_shown(
     exposures: pa.Table, target: pa.Table, *, by: str, reward: str
 ) -> tuple[Logged, Target]:
-    """Both tables, the target's probability known of every product shown; of others it may be."""
-    logged, target_products = _exposures(exposures, target, by=by, reward=reward)
+    """Both tables, the target's probability known of every product shown; of others it may be.
+
+    Propensities are `propensity_given_above` where the exposures have it, as a server's log does.
+    """
+    chance = "propensity_given_above"
+    chance = chance if chance in exposures.column_names else "propensity"
+    logged, target_products = _exposures(exposures, target, by=by, reward=reward, propensity=chance)
     found = _target(target, target_products, logged)
     missing = np.flatnonzero(found.shown < 0)
     if missing.size:
@@ -104,7 +109,9 @@ def unseen(logged: Logged, target: Target) -> Floats:
     return (~np.isin(wanted, seen)).astype(np.float64)
 
 
-def _exposures(table: pa.Table, target: pa.Table, *, by: str, reward: str) -> tuple[Logged, Places]:
+def _exposures(
+    table: pa.Table, target: pa.Table, *, by: str, reward: str, propensity: str = "propensity"
+) -> tuple[Logged, Places]:
     """The exposures, and the target's products in the same codes."""
     if not table.num_rows:
         raise ValueError("exposures must hold rows, got none")
@@ -122,7 +129,7 @@ def _exposures(table: pa.Table, target: pa.Table, *, by: str, reward: str) -> tu
         position[order],
         product[order],
         unit[order],
-        _floats(table, "propensity", of="exposures")[order],
+        _floats(table, propensity, of="exposures")[order],
         _floats(table, reward, of="exposures")[order],
         requests,
         product_ids,
@@ -135,7 +142,7 @@ def _exposures(table: pa.Table, target: pa.Table, *, by: str, reward: str) -> tu
     wrong = np.flatnonzero(~((logged.propensity > 0) & (logged.propensity <= 1 + ROUNDING)))
     if wrong.size:
         raise ValueError(
-            "exposures.propensity must be above 0 and at most 1, got "
+            f"exposures.{propensity} must be above 0 and at most 1, got "
             f"{logged.propensity[wrong[0]]:g} for {logged.at(wrong[0])}"
         )
     wrong = np.flatnonzero(~np.isfinite(logged.reward))

@@ -52,8 +52,9 @@ def value(
 
     exposures, target, by: as of `replay.value`, with every position of a list. For `independent`
         and `additive` propensity and probability are those of the product at that position whatever
-        stands above; for `cascade` and `list` those given what the log showed above, and of the
-        target only the products shown are needed.
+        stands above; for `cascade` and `list` those given what the log showed above (of the
+        exposures `propensity_given_above`, where they have that column), and of the target only the
+        products shown are needed.
     k: None is all positions. Fewer carry a cascade further: its weights multiply.
 
     The Replay has the values `ips` and `snips`, the latter normalised at each position. A position

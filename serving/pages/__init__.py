@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.endpoints import Desk
+from serving.desk import Desk
 from serving.openapi import document
 from serving.pages.html import Markup
 from serving.pages.look import read
@@ -18,7 +19,7 @@ from serving.pages.shop import nothing, shop
 HERE = Path(__file__).parent
 FILES = {
     "regulars.css": "text/css; charset=utf-8",
-    "regulars.js": "text/javascript; charset=utf-8",
+    "inspect.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 SECURE = {
@@ -32,10 +33,11 @@ SECURE = {
 }
 
 
-def routes(desk: Desk) -> list[Route]:
+def routes(desk_of: Callable[[Request], Desk]) -> list[Route]:
     """The routes of every page. Their functions are not async: they run beside the hot path."""
 
     def home(request: Request) -> Response:
+        desk = desk_of(request)
         shelf, reason = desk.watch.shelf, desk.watch.reason
         if shelf is None:
             return _html(nothing(reason or "no bundle was found"), 503)
@@ -54,7 +56,7 @@ def routes(desk: Desk) -> list[Route]:
         return Route(f"/pages/{name}", served)
 
     return [
-        Route("/", home),
+        Route("/inspect", home),
         Route("/docs", docs),
         *(file(name, kind) for name, kind in FILES.items()),
     ]

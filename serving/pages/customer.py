@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import quote, urlencode
 
 import msgspec
 import numpy as np
 
 from serving.answers import Answer, Filters, Seen
-from serving.endpoints import Desk
+from serving.desk import Desk
 from serving.pages.html import Markup, tag, together
 from serving.pages.look import SIZES, Look
 from serving.pages.parts import badge, bar, card, json, link, product, ranked
 from serving.pages.people import person
 from serving.questions import Question
-from serving.ranker import for_customer, similar
 from serving.shelf import Shelf
+from serving.state.person import EMPTY
 
 HISTORY = 30  # products of a history that are shown
 
@@ -27,9 +28,10 @@ def customer(desk: Desk, shelf: Shelf, look: Look) -> Markup:
     seen: Seen | None = "drop" if look.seen == "drop" else "keep" if look.seen == "keep" else None
     filters = Filters(category=(look.category,)) if look.category else Filters()
     question = Question(n=look.n, seen=seen, filters=filters)
-    ranking = for_customer(shelf, look.customer, question)
-    answer = desk.answer(shelf, question.surface, ranking, counted=False)
-    row = shelf.row_of.get(look.customer)
+    since = desk.store.peek(look.customer) or EMPTY
+    answer = desk.preview(desk.ask(look.customer, question, since, at=time.time()))
+    place = shelf.row(look.customer)
+    row = None if place < 0 else place
     known = None if row is None else person(shelf, row)
     counted = "unknown to the model" if known is None else _products(known.products)
     notes = [tag("p", note.detail, class_="note") for note in answer.warnings]
@@ -110,7 +112,7 @@ def _controls(shelf: Shelf, look: Look) -> Markup:
         hidden,
         selects,
         tag("noscript", tag("button", "Show", type="submit")),
-        action="/",
+        action="/inspect",
         class_="controls",
         data_live=True,
     )
@@ -150,8 +152,8 @@ def _similar(desk: Desk, shelf: Shelf, look: Look) -> Markup | None:
     code = shelf.code(look.product)
     if code < 0:
         return None
-    found = similar(shelf, look.product, Question(n=8))
-    answer = desk.answer(shelf, "product", found, counted=False)
+    asked = desk.ask_similar(look.product, Question(n=8, surface="product"), at=time.time())
+    answer = desk.preview(asked)
     href = look.to_products()
     notes = None if answer.items else tag("p", "The model finds none alike.", class_="quiet none")
     return tag(

@@ -55,7 +55,7 @@ def page(title: str, *body: Child, refresh: int | None = None) -> Markup:
         tag("title", title),
         tag("link", rel="icon", href="/pages/icon.svg", type="image/svg+xml"),
         tag("link", rel="stylesheet", href="/pages/regulars.css"),
-        tag("script", src="/pages/regulars.js", defer=True),
+        tag("script", src="/pages/inspect.js", defer=True),
     )
     return Markup("<!doctype html>" + tag("html", tag("head", head), tag("body", *body), lang="en"))
 
@@ -64,7 +64,7 @@ def header(*facts: Child, current: str) -> Markup:
     """The bar above every page."""
     links = [
         tag("a", text, href=href, aria_current="page" if href == current else None)
-        for href, text in (("/", "Shop"), ("/docs", "API"), ("/metrics", "Metrics"))
+        for href, text in (("/inspect", "Inspect"), ("/docs", "API"), ("/metrics", "Metrics"))
     ]
     mark = tag(
         "svg",

@@ -27,7 +27,7 @@ class Look(NamedTuple):
         """The same view with something changed."""
         now = self._replace(**change)  # type: ignore[arg-type]
         given = {k: v for k, v in now._asdict().items() if v != Look._field_defaults[k]}
-        return "/?" + urlencode(given) if given else "/"
+        return "/inspect?" + urlencode(given) if given else "/inspect"
 
     def to_products(self) -> str:
         """The start of links to what is similar to a product; its id follows."""

@@ -1,8 +1,8 @@
-"""The page at `/`: a shelf and what was clicked in, customers and one of them out."""
+"""The page at `/inspect`: a shelf and what was clicked in, customers and one of them out."""
 
 from __future__ import annotations
 
-from serving.endpoints import Desk
+from serving.desk import Desk
 from serving.pages.customer import customer
 from serving.pages.html import Markup, header, page, tag
 from serving.pages.look import Look
@@ -22,7 +22,7 @@ def shop(desk: Desk, shelf: Shelf, look: Look) -> Markup:
     return page(
         f"{look.customer} · Regulars" if look.customer else "Regulars",
         tag("a", "Skip to the products", href="#main", class_="skip"),
-        header(*_facts(shelf), current="/"),
+        header(*_facts(shelf), current="/inspect"),
         tag(
             "div",
             _people(found, look),
@@ -36,7 +36,7 @@ def nothing(reason: str) -> Markup:
     """The page while there is no bundle."""
     return page(
         "Regulars",
-        header(current="/"),
+        header(current="/inspect"),
         tag(
             "main",
             tag("h1", "Nothing is published yet"),
@@ -94,7 +94,7 @@ def _people(found: Found, look: Look) -> Markup:
             maxlength=64,
         ),
         hidden,
-        action="/",
+        action="/inspect",
         role="search",
         data_live=True,
     )

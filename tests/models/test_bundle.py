@@ -7,6 +7,7 @@ import pytest
 
 from features.artifact import MANIFEST, Damaged, Missing, files, write_json
 from models.bundle import Bundle, open_bundle, write
+from models.purchases import Purchases
 from models.recommender import Recommender
 from models.scorer import make
 
@@ -124,6 +125,33 @@ def test_customers_keep_their_rows_and_popular_products_their_order(tmp_path, re
     assert bundle.recommender.scorer.kind == "neighbours"
 
 
+def given(products: int = PRODUCTS, customers: int = CUSTOMERS) -> dict[str, object]:
+    """What goes together, p0 with p1, and what was bought, p3 by c0."""
+    codes, scores = np.full((products, 2), -1, np.int32), np.full((products, 2), -np.inf)
+    codes[0, 0], scores[0, 0] = 1, 5.0
+    starts = np.minimum(np.arange(customers + 1), 1)
+    bought = [np.array([value], kind) for value, kind in ((3, "i4"), (20_000, "i4"), (2, "i2"))]
+    return {
+        "together": (codes, scores.astype(np.float32)),
+        "bought": Purchases(starts, *bought),
+    }
+
+
+def test_what_goes_together_and_what_was_bought_come_back(tmp_path, recommender):
+    bundle = opened(tmp_path, recommender, **given())
+    assert bundle.together_products[0].tolist() == [1, -1]
+    assert bundle.together_scores[0].tolist() == [5.0, -np.inf]
+    assert [array.tolist() for array in bundle.bought] == [[0] + [1] * 8, [3], [20_000], [2]]
+    assert bundle.id != publish(tmp_path, recommender)
+
+
+def test_a_bundle_that_does_not_say_has_nothing_together_and_nothing_bought(tmp_path, recommender):
+    bundle = opened(tmp_path, recommender)
+    assert not (tmp_path / bundle.id / "together_products.npy").exists()
+    assert bundle.together_products.shape == bundle.together_scores.shape == (PRODUCTS, 0)
+    assert [array.tolist() for array in bundle.bought] == [[0] * 9, [], [], []]
+
+
 def test_arrays_are_maps_that_nobody_can_write(tmp_path, recommender):
     bundle = opened(tmp_path, recommender)
     with pytest.raises(ValueError, match="read-only"):
@@ -188,12 +216,17 @@ def test_a_half_deleted_bundle_is_missing_something(tmp_path, recommender):
         ("popular", np.array([-1], np.int32), "beyond the 10"),
         ("popular", np.array([0.5]), "popular are float64"),
         ("popular", np.array([{"code": "runs"}], object), "Python objects"),
+        ("together_products", np.full((PRODUCTS, 2), 10, np.int32), "beyond the 10"),
+        ("together_scores", np.zeros((PRODUCTS, 3), np.float32), r"\(10, 2\) and \(10, 3\)"),
+        ("bought_products", np.array([-1], np.int32), "beyond the 10"),
+        ("bought_days", np.zeros(2, np.int32), "must be as many"),
+        ("bought_starts", np.zeros(3, np.int64), "of 8 customers"),
     ],
 )
 def test_a_bundle_that_is_sound_as_files_but_not_as_a_bundle_is_refused(
     tmp_path, recommender, name, array, says
 ):
-    directory = tmp_path / publish(tmp_path, recommender)
+    directory = tmp_path / publish(tmp_path, recommender, **given())
     np.save(directory / f"{name}.npy", array)
     manifest = json.loads((directory / MANIFEST).read_text())
     write_json(directory / MANIFEST, manifest | {"files": files(directory)})

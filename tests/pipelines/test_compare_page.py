@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from models.evaluation.slices import SLICES
-from pipelines import compare, gate, judgement
+from pipelines import compare, gate, judgement, report
 from pipelines.compare_figures import steady
 from pipelines.compare_page import page
 from pipelines.compare_people import changes
@@ -118,13 +119,15 @@ def test_what_the_gate_holds_never_ships_and_what_ships_the_gate_publishes(seed:
     verdict = compared(*sides, facts=facts)["verdict"]
     entries = [
         gate.Entry(one.label, one.run_id, one.recipe, float(one.summary["metrics"]["ndcg_at_10"]
-                   ["mean"]), one.per_customer)
+                   ["mean"]), one.per_customer, figures={n: f["mean"] for n, f in
+                   one.summary["metrics"].items()}, costs=one.costs, kinds=one.kinds)
         for one in (*sides, POPULARITY)
     ]  # fmt: skip
     asked = gate.decide(
         entries, champion=champion, enough=facts.enough, gate=SHOP.gate, judge=SHOP.judge
     )
-    assert verdict["gate"] == {"action": asked.action, "said": asked.verdict}
+    assert verdict["gate"]["action"] == asked.action
+    assert verdict["gate"]["said"] == asked.verdict
     for name, one in verdict["models"].items():
         if one["decision"] == "ship":
             assert (asked.action, asked.model) == ("publish", name)
@@ -183,7 +186,9 @@ def test_a_stage_that_surely_loses_is_named_and_few_customers_are_an_anecdote() 
     cautions = record["verdict"]["models"]["als"]["cautions"]
     assert "It serves these surely worse: lifecycle stage lapsed." in cautions
     made = page(record)
-    assert "surely better for lifecycle stage active; surely worse for lifecycle stage" in made
+    said = "Surely worse for lifecycle stage lapsed; surely better for lifecycle stage active."
+    assert said in made
+    assert record["verdict"]["headline"] == "Fail: als breaks a guardrail: lifecycle stage lapsed."
     few = replace(
         POPULARITY,
         kinds=pa.table({"customer_id": CUSTOMERS, "channel": ["web"] * 70 + ["store"] * 10}),
@@ -193,6 +198,54 @@ def test_a_stage_that_surely_loses_is_named_and_few_customers_are_an_anecdote() 
         ("web", False, False),
         ("store", True, True),
     ]
+
+
+def test_guardrails_are_told_one_by_one_the_broken_ones_first() -> None:
+    record = compared(POPULARITY, side("als", np.array([0.2] * 40 + [-0.06] * 40)))
+    rails = record["verdict"]["models"]["als"]["rails"]
+    assert {one["name"]: one["holds"] for one in rails}["lifecycle stage lapsed"] is False
+    made = page(record)
+    assert "1 broken: lifecycle stage lapsed;" in made
+    section = made[made.index("<h2>Guardrails</h2>") :]
+    order = ("lifecycle stage lapsed: ", "may lose 5%", "One by one", "lifecycle stage active: ")
+    places = [section.index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_many_models_are_drawn_two_and_stand_in_the_table_all() -> None:
+    gains = {"als": 0.08, "bpr": 0.05, "ease": 0.03, "graph": 0.02}
+    record = compared(POPULARITY, *(side(name, gain) for name, gain in gains.items()))
+    assert list(record["verdict"]["models"]) == list(gains)
+    made = page(record)
+    surely = made[made.index("How much, and how surely") : made.index("What changes")]
+    assert "als: <span class='big" in surely
+    assert "bpr: <span class='big" in surely
+    assert "ease" not in surely.partition("</p>")[2]
+    assert made.index("<b>graph</b>") > made.index("The other models")
+    assert "<td>graph</td>" in made[made.index("All figures") :]
+    assert "What bpr shows" in made
+    assert "What ease shows" in made
+    assert "What graph shows" not in made
+
+
+def test_memory_and_latency_are_costs() -> None:
+    costs = {"train_peak_memory_mb": 812.0, "milliseconds_per_list": 0.31}
+    made = page(compared(POPULARITY, replace(side("als", 0.05), costs=costs)))
+    assert "memory in training, MB" in made
+    assert ">812<" in made
+    assert ">0.31<" in made
+
+
+def test_a_page_is_kept_for_the_server_under_a_safe_name(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert (
+        report.keep(workspace, "compare-../Two Tower_1", "old").name == "compare-two-tower-1.html"
+    )
+    kept = report.keep(workspace, "compare-../Two Tower_1", "new")
+    assert kept.parent == tmp_path / "pages"
+    assert kept.read_text() == "new"
+    assert report.keep(workspace, "../..", "x").name == "page.html"
+    assert len(report.keep(workspace, "a" * 300, "x").stem) == 64
 
 
 def test_looking_at_more_makes_each_less_sure() -> None:
@@ -274,6 +327,7 @@ def test_the_run_holds_the_page_and_the_windows_add_up(
     als, base = (tracking.get(record["run_ids"][name]) for name in ("als", "popularity"))
     kept = tracking.fetch(als, f"comparison/{base.id}.html")
     assert kept.read_text() == out.read_text()
+    assert (shop.root / "pages" / "compare-popularity-als.html").read_text() == out.read_text()
     assert json.loads(tracking.fetch(als, f"comparison/{base.id}.json").read_text()) == record
     with pytest.raises(TrackingError, match="has no artifact"):
         tracking.fetch(base, "comparison")
@@ -290,7 +344,9 @@ def test_the_run_holds_the_page_and_the_windows_add_up(
     means = means.sort_by("customer_id")["ndcg_at_10_mean"].to_numpy()
     assert means == pytest.approx(whole["ndcg_at_10"].to_numpy())
     assert 0 < sum(record["suppliers"]["als"].values()) <= 1 + 1e-9
-    assert set(record["costs"]["als"]) >= {"train_seconds", "model_megabytes", "fit_seconds"}
+    assert set(record["costs"]["als"]) >= {
+        "train_seconds", "train_peak_memory_mb", "model_megabytes", "milliseconds_per_list",
+    }  # fmt: skip
 
 
 CONTRAST = """() => {
@@ -308,30 +364,54 @@ CONTRAST = """() => {
   return faint }"""
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
-def test_the_page_is_read_on_a_phone_and_by_keyboard(tmp_path: Path) -> None:
-    from playwright.sync_api import expect, sync_playwright
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
 
-    made = page(compared(POPULARITY, side("bpr", 0.03), side("als", 0.08)))
-    (tmp_path / "page.html").write_text(made, "utf-8")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+        yield playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
         )
-        shown = browser.new_page(viewport={"width": 390, "height": 844})
-        said: list[str] = []
-        shown.on("console", lambda message: said.append(message.text))
-        shown.goto((tmp_path / "page.html").as_uri())
-        assert shown.evaluate("document.documentElement.scrollWidth") == 390
-        expect(shown.get_by_text("Ship: als is better than popularity.")).to_be_in_viewport()
-        why = shown.locator(".card").first.locator("details p").first
-        expect(why).to_be_hidden()
-        shown.locator(".card").first.locator("summary").first.press("Enter")
-        expect(why).to_be_visible()
-        expect(why).to_contain_text("could have seen a difference of")
-        pictures = shown.locator("svg")
-        assert all(pictures.nth(n).get_attribute("aria-label") for n in range(pictures.count()))
-        assert pictures.count() > 10
-        assert shown.evaluate(CONTRAST) == []
-        assert said == []
-        browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_read_on_a_phone_and_by_keyboard(
+    browser: Any, tmp_path: Path, scheme: str
+) -> None:
+    from playwright.sync_api import expect
+
+    sides = [side(name, gain) for name, gain in (("bpr", 0.03), ("als", 0.08), ("ease", 0.02))]
+    made = page(compared(POPULARITY, *sides, side("graph", np.array([0.2] * 40 + [-0.06] * 40))))
+    (tmp_path / "page.html").write_text(made, "utf-8")
+    shown = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    said: list[str] = []
+    shown.on("console", lambda message: said.append(message.text))
+    shown.goto((tmp_path / "page.html").as_uri())
+    assert shown.evaluate("document.documentElement.scrollWidth") == 390
+    expect(shown.get_by_text("Ship: als is better than popularity.")).to_be_in_viewport()
+    for question in ("How much", "How sure", "For whom", "Lasting", "Guardrails", "Why"):
+        expect(shown.locator("dt", has_text=question)).to_be_in_viewport()
+    why = shown.locator("div.card").first.locator("details p").first
+    expect(why).to_be_hidden()
+    shown.locator("div.card").first.locator("summary").first.press("Enter")
+    expect(why).to_be_visible()
+    expect(why).to_contain_text("could have seen a difference of")
+    pictures = shown.locator("svg")
+    assert all(pictures.nth(n).get_attribute("aria-label") for n in range(pictures.count()))
+    assert pictures.count() > 10
+    shown.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert shown.evaluate(CONTRAST) == []
+    assert said == []
+
+
+def test_the_page_is_printed_light_and_whole(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page(compared(POPULARITY, side("als", 0.05))), "utf-8")
+    shown = browser.new_page(viewport={"width": 794, "height": 1123}, color_scheme="dark")
+    shown.goto((tmp_path / "page.html").as_uri())
+    shown.emulate_media(media="print")
+    ground = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+    assert shown.locator(".rails li").last.bounding_box()["height"] > 0
+    assert shown.evaluate(CONTRAST) == []

@@ -125,7 +125,7 @@ def test_a_lost_bundle_gives_way_to_the_newest_sound_one(shop: Workspace) -> Non
     first = log.records(shop.bundles / "log.jsonl")[0]
     run = next(r for r in work.tracking.runs() if r.id != first["run_id"])
     second = publish.run(shop, work.shop, work.tracking, run_id=run.id)
-    publish.promote(shop, work.tracking, at=AT)
+    publish.promote(shop, work.tracking, at=AT, why="for a test", override=True)
     shutil.rmtree(shop.bundles / second["bundle"])
     mends(shop, "bundle_pointer")
     assert pointed(shop.bundles / "current") == first["bundle"]

@@ -19,6 +19,7 @@ import pytest
 
 from features.schemas import EXPOSURES, OUTCOMES
 from pipelines import experiment as testing
+from pipelines import experiment_trials as trials
 from pipelines.experiment_page import page
 from pipelines.experiments import Experiment, External
 from pipelines.outcomes import gather
@@ -80,7 +81,7 @@ def logs(units: int = 3_000, *, gain: float = 1.0, seed: int = 0) -> tuple[pa.Ta
 
 def report(shown: pa.Table, bought: pa.Table, *, as_of: datetime = DONE, **more: Any) -> Any:
     gathered = gather("home", TEST, shown, bought, now=DONE, as_of=as_of)
-    return testing.read(testing.of_log("home", TEST, gathered), gathered=gathered, **more)
+    return testing.read(trials.of_log("home", TEST, gathered), gathered=gathered, **more)
 
 
 @pytest.mark.parametrize(("gain", "decision"), [(1.6, "ship"), (1.0, "hold"), (0.6, "fail")])
@@ -134,7 +135,7 @@ def test_a_test_without_an_end_is_read_by_an_interval_that_is_always_valid() -> 
     shown, bought = logs(2_000, gain=1.6)
     endless = TEST.model_copy(update={"end": None})
     gathered = gather("home", endless, shown, bought, now=DONE, as_of=DONE)
-    record = testing.read(testing.of_log("home", endless, gathered), gathered=gathered)
+    record = testing.read(trials.of_log("home", endless, gathered), gathered=gathered)
     assert (record["rule"], record["finished"]) == ("always", False)
     planned = report(shown, bought)
     wide, narrow = (
@@ -154,7 +155,7 @@ def test_several_arms_share_the_error() -> None:
     drawn = pa.array([plan.arm(str(name)) for name in shown["customer_id"].to_pylist()])
     shown = shown.set_column(shown.column_names.index("arm"), "arm", drawn)
     gathered = gather("home", three, shown, bought, now=DONE, as_of=DONE)
-    record = testing.read(testing.of_log("home", three, gathered), gathered=gathered)
+    record = testing.read(trials.of_log("home", three, gathered), gathered=gathered)
     assert set(record["verdict"]["arms"]) == set(record["looks"]) == {"new", "other"}
     assert record["level"] > report(*logs(2_000))["level"] > 0.95
 
@@ -249,7 +250,7 @@ def hillstrom() -> Any:
         covariates=("recency", "history", "mens", "womens", "newbie"), slices=("channel",),
     )  # fmt: skip
     table = pq.read_table(HILLSTROM)
-    return table, testing.read(testing.of_table("hillstrom", described, table))
+    return table, testing.read(trials.of_table("hillstrom", described, table))
 
 
 def plain(spent: dict[str, np.ndarray], arm: str) -> tuple[float, float]:
@@ -324,7 +325,7 @@ def test_hillstroms_effects_with_covariates_are_a_regressions(hillstrom: Any, ou
 def test_a_table_whose_rows_lost_their_arm_is_not_read() -> None:
     table = pa.table({"arm": ["a", "b", None] * 50, "sale": [1.0, 2.0, 3.0] * 50})
     described = External(arm="arm", control="a", outcomes=("sale",))
-    record = testing.read(testing.of_table("t", described, table))
+    record = testing.read(trials.of_table("t", described, table))
     assert record["withheld"]
     assert record["verdict"]["decision"] == "hold"
 
@@ -343,7 +344,7 @@ def test_a_description_that_does_not_fit_is_refused(words: dict[str, Any], said:
         {"arm": "arm", "control": "a", "outcomes": ["sale"], **words}
     )
     with pytest.raises(ValueError, match=said):
-        testing.of_table("t", described, table)
+        trials.of_table("t", described, table)
 
 
 def test_the_page_says_first_what_follows_and_needs_nothing_from_elsewhere() -> None:
@@ -390,7 +391,7 @@ def test_the_page_is_read_on_a_phone_and_by_keyboard(tmp_path: Path) -> None:
 def test_names_on_the_page_are_text_and_never_markup() -> None:
     table = pa.table({"arm": ["<b>a", "<b>c"] * 50, "<i>x": [1.0, 2.0, 3.0, 5.0] * 25})
     described = External(arm="arm", control="<b>c", outcomes=("<i>x",))
-    made = page(testing.read(testing.of_table("<u>t", described, table)))
+    made = page(testing.read(trials.of_table("<u>t", described, table)))
     assert not re.search(r"<(u|i)>|<b>[ac]", made)
 
 
@@ -451,8 +452,8 @@ def test_the_command_reports_somebody_elses_table_without_a_shop(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["home"], 2, "want --exposures and --outcomes, or --table"),
-        (["home", "--exposures", "x"], 2, "want --exposures and --outcomes, or --table"),
+        (["home", "--table", "x", "--exposures", "y"], 2, "want --exposures and --outcomes, or"),
+        (["home"], 1, "the server writes them every few minutes"),
         (["nope", "--exposures", "x", "--outcomes", "y"], 1, "(home), got 'nope'"),
         (["home", "--exposures", "gone/*", "--outcomes", "y"], 1, "no file is named by gone/*"),
         (

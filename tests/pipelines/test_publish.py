@@ -11,6 +11,7 @@ from pipelines.tracking import Tracking
 from pipelines.workspace import Workspace
 
 AT = datetime(2026, 2, 1, tzinfo=UTC)
+WHY = "read its lists"
 
 
 def state(workspace: Workspace, tracking: Tracking) -> tuple[str | None, str | None, str]:
@@ -24,7 +25,7 @@ def state(workspace: Workspace, tracking: Tracking) -> tuple[str | None, str | N
 
 @pytest.fixture
 def published(shop: Workspace) -> tuple[Workspace, Tracking, str]:
-    """The shop with a second version, of another model, as candidate; and its number."""
+    """The shop with a second version, of another model that the gate holds, as candidate."""
     work = job(shop.root)
     first = work.tracking.registry.alias(publish.CHAMPION)
     assert first is not None
@@ -47,7 +48,7 @@ def test_promote_and_rollback_move_pointer_alias_and_log_together(
     published: tuple[Workspace, Tracking, str],
 ) -> None:
     workspace, tracking, _ = published
-    record = publish.promote(workspace, tracking, at=AT, why="read its lists")
+    record = publish.promote(workspace, tracking, at=AT, why=WHY, override=True)
     assert (record["action"], record["why"]) == ("promote", "read its lists")
     assert state(workspace, tracking) == ("2", "2", "2")
     assert tracking.registry.alias(publish.CANDIDATE) is None
@@ -55,7 +56,7 @@ def test_promote_and_rollback_move_pointer_alias_and_log_together(
     assert state(workspace, tracking) == ("1", "1", "1")
     with pytest.raises(publish.PublishError, match="version 1 is the first"):
         publish.rollback(workspace, tracking, at=AT)
-    publish.promote(workspace, tracking, at=AT, version="2")
+    publish.promote(workspace, tracking, at=AT, version="2", why=WHY, override=True)
     assert state(workspace, tracking) == ("2", "2", "2")
     actions = [record["action"] for record in log.records(workspace.bundles / "log.jsonl")]
     assert actions == ["promote", "promote", "rollback", "promote"]
@@ -74,7 +75,7 @@ def test_a_promotion_cut_short_anywhere_is_finished_by_repeating_it(
         target = publish if broken == "point" else type(tracking.registry)
         patch.setattr(target, broken, cut)
         with pytest.raises(KeyboardInterrupt):
-            publish.promote(workspace, tracking, at=AT)
+            publish.promote(workspace, tracking, at=AT, why=WHY, override=True)
     publish.promote(workspace, tracking, at=AT)
     assert state(workspace, tracking) == ("2", "2", "2")
     assert len(log.records(workspace.bundles / "log.jsonl")) == 2

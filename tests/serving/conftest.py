@@ -79,14 +79,22 @@ def published(root: Path, **change: object) -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(bundles=tmp_path, poll_seconds=0.02, retry_seconds=0.05)
+def bundles(tmp_path: Path) -> Path:
+    """The folder of bundles in a workspace of its own."""
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
-def publish(tmp_path: Path) -> Callable[..., str]:
+def settings(bundles: Path) -> Settings:
+    return Settings(bundles=bundles, poll_seconds=0.02, retry_seconds=0.05)
+
+
+@pytest.fixture
+def publish(bundles: Path) -> Callable[..., str]:
     """Publish the shop, changed as said, and point at it."""
-    return functools.partial(published, tmp_path)
+    return functools.partial(published, bundles)
 
 
 @pytest.fixture
@@ -95,12 +103,12 @@ def learned() -> Callable[..., Recommender]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, settings: Settings) -> Iterator[Callable[..., TestClient]]:
+def shop(bundles: Path, settings: Settings) -> Iterator[Callable[..., TestClient]]:
     """A client of an app that serves the shop, changed as said."""
     with contextlib.ExitStack() as stack:
 
         def open(**change: object) -> TestClient:
-            published(tmp_path, **change)
+            published(bundles, **change)
             client = TestClient(create(settings), raise_server_exceptions=False)
             return stack.enter_context(client)
 

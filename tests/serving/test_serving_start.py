@@ -35,9 +35,9 @@ print(",".join(sorted({name.split(".")[0] for name in sys.modules})))
 
 
 @pytest.mark.parametrize("kind", ["als", "neighbours"])
-def test_serving_imports_no_trainer_and_no_tracker(kind, publish, learned, tmp_path):
+def test_serving_imports_no_trainer_and_no_tracker(kind, publish, learned, bundles):
     publish(recommender=learned(kind))
-    environment = os.environ | {"REGULARS_BUNDLES": str(tmp_path)}
+    environment = os.environ | {"REGULARS_BUNDLES": str(bundles)}
     done = subprocess.run(
         [sys.executable, "-c", GUARD], env=environment, capture_output=True, text=True, check=False
     )
@@ -47,10 +47,10 @@ def test_serving_imports_no_trainer_and_no_tracker(kind, publish, learned, tmp_p
     assert sorted(set(FOREIGN) & set(loaded)) == []
 
 
-def test_the_server_is_there_within_seconds_and_ends_gracefully(publish, serve, tmp_path):
+def test_the_server_is_there_within_seconds_and_ends_gracefully(publish, serve, bundles):
     publish()
     started = time.monotonic()
-    url = serve(tmp_path)
+    url = serve(bundles)
     assert time.monotonic() - started < 6  # 1 s on a quiet machine; this one may be busy
     with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
         assert response.status == 200
@@ -70,14 +70,14 @@ def test_a_wrong_setting_ends_the_start_with_its_name():
     assert done.stderr.startswith("REGULARS_PORT is 'http': ")
 
 
-def test_a_request_that_runs_is_answered_before_the_end(publish, tmp_path):
+def test_a_request_that_runs_is_answered_before_the_end(publish, bundles):
     import socket
 
     publish()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"REGULARS_BUNDLES": str(tmp_path), "REGULARS_PORT": str(port)}
+    environment = os.environ | {"REGULARS_BUNDLES": str(bundles), "REGULARS_PORT": str(port)}
     process = subprocess.Popen(
         [sys.executable, "-m", "serving"], env=environment, stderr=subprocess.DEVNULL
     )

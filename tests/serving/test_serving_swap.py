@@ -48,16 +48,16 @@ def test_a_new_publication_is_taken_and_an_old_one_again(client, publish):
     assert second not in metrics
 
 
-def test_a_damaged_bundle_is_refused_and_the_old_one_goes_on(client, publish, tmp_path):
+def test_a_damaged_bundle_is_refused_and_the_old_one_goes_on(client, publish, bundles):
     old = client.get("/readyz").json()["bundle"]
     new = publish(**about("2"))
     until(lambda: version(client) == "2")
-    point(tmp_path / "current", old)
+    point(bundles / "current", old)
     until(lambda: version(client) == "1")
-    path = tmp_path / new / "lists_scores.npy"
+    path = bundles / new / "lists_scores.npy"
     good = path.read_bytes()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    point(tmp_path / "current", new)
+    point(bundles / "current", new)
     until(lambda: client.get("/readyz").json()["reason"])
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["bundle"]) == (200, old)
@@ -69,30 +69,30 @@ def test_a_damaged_bundle_is_refused_and_the_old_one_goes_on(client, publish, tm
     assert client.get("/readyz").json()["reason"] is None
 
 
-def test_pointers_that_lead_nowhere_are_refused_in_words(client, publish, tmp_path):
+def test_pointers_that_lead_nowhere_are_refused_in_words(client, publish, bundles):
     for name, says in (
         ("../elsewhere", "holds no bundle's name"),
         ("0123456789abcdef", "has no manifest.json"),
     ):
-        point(tmp_path / "current", name)
+        point(bundles / "current", name)
         until(lambda says=says: says in (client.get("/readyz").json()["reason"] or ""))
         assert version(client) == "1"
-    (tmp_path / "current").write_bytes(b"\xff\xfe")
+    (bundles / "current").write_bytes(b"\xff\xfe")
     until(lambda: "cannot be read" in (client.get("/readyz").json()["reason"] or ""))
-    (tmp_path / "current").unlink()
+    (bundles / "current").unlink()
     until(lambda: "there is no bundle" in (client.get("/readyz").json()["reason"] or ""))
     assert version(client) == "1"
 
 
-def test_a_bundle_that_is_deleted_while_it_serves_goes_on_serving(client, tmp_path):
-    shutil.rmtree(tmp_path / client.get("/readyz").json()["bundle"])
+def test_a_bundle_that_is_deleted_while_it_serves_goes_on_serving(client, bundles):
+    shutil.rmtree(bundles / client.get("/readyz").json()["bundle"])
     until(lambda: True)
     assert version(client) == "1"
     assert client.get(f"{ASKED}?category=Books").status_code == 200
 
 
 def test_no_request_fails_and_no_answer_mixes_bundles_while_many_are_published(
-    serve, publish, tmp_path
+    serve, publish, bundles
 ):
     """Each bundle of ours sells one product only, and its version says which."""
     import pyarrow as pa
@@ -103,7 +103,7 @@ def test_no_request_fails_and_no_answer_mixes_bundles_while_many_are_published(
         available = [j == only for j in range(10)]
         table = pa.table({"product_id": products, "available": available})
         bundles.append(publish(products=table, **about(str(only))))
-    url = serve(tmp_path)
+    url = serve(bundles)
 
     async def run() -> tuple[list[tuple[int, str]], int]:
         answers: list[tuple[int, str]] = []
@@ -122,7 +122,7 @@ def test_no_request_fails_and_no_answer_mixes_bundles_while_many_are_published(
             asks = [asyncio.create_task(ask(client, body)) for body in (None, None, many)]
             swaps = itertools.cycle(bundles)
             for _ in range(40):
-                await asyncio.to_thread(point, tmp_path / "current", next(swaps))
+                await asyncio.to_thread(point, bundles / "current", next(swaps))
                 await asyncio.sleep(0.05)
             over.set()
             await asyncio.gather(*asks)

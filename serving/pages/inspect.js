@@ -42,7 +42,7 @@
 
   function address(form) {
     const fields = [...new FormData(form)].filter(([, value]) => value !== "");
-    return "/?" + new URLSearchParams(fields);
+    return "/inspect?" + new URLSearchParams(fields);
   }
 
   function ready() {

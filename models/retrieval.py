@@ -1,0 +1,154 @@
+"""Factors in, an inverted file out: the best products of one row without a look at all of them.
+
+Products are put into lists of alike ones by k-means (Lloyd 1982; Sivic and Zisserman, Video
+Google, 2003) over the factors as they are, so that long products, which win more rows, stand in
+small lists of their own. Lists are looked at by what their best may reach, their mean's product
+and a share of their spread, until so many products were seen as a sample of rows wanted. What is
+looked at is ranked exactly. Where the sample does not get its recall, there is no index: exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from models.history import Codes, Places, Scores
+from models.rank import Ranked, top_k_factors
+from models.ranking.coarse import prepare, rounded
+from models.ranking.dots import WIDTH
+from models.ranking.many import _read
+from models.ranking.probe import probe
+
+LISTS = 3  # times the root of the number of products
+SAMPLE, ROUNDS = 64, 8  # products a list that k-means learns from, and its rounds
+SPREAD = 0.3  # deviations above its mean that count for a list
+BEST, RECALL = 100, 0.98  # of so many best the share that must be found
+SPARE = 0.005  # recall beyond that, as another sample finds other products
+REACHES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of all products
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Products in lists.
+
+    order: (products,) codes, list after list, in each the longest first. starts: (lists + 1,).
+    means: (lists, f). spreads: (lists,). reach: how many products are looked at.
+    """
+
+    order: Codes
+    starts: Places
+    means: Scores
+    spreads: Scores
+    reach: int
+
+    def likely(self, rows: Scores) -> Scores:
+        """(rows, lists): what the best of each list may reach."""
+        far = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+        return rows @ self.means.T + far * (np.float32(SPREAD) * self.spreads)
+
+
+def build(factors: Scores, *, seed: int = 0) -> Index:
+    """Lists of (products, f) factors; the same for a seed."""
+    products = len(factors)
+    lists = min(products, max(1, round(LISTS * products**0.5)))
+    random = np.random.default_rng(seed)
+    some = factors[random.choice(products, min(products, SAMPLE * lists), replace=False)]
+    centres = some[:lists].copy()
+    for _ in range(ROUNDS):
+        place = _nearest(some, centres)
+        means, counts = _means(some, place, lists)
+        lost = random.choice(len(some), lists)  # a centre that nothing is near begins anew
+        centres = np.where(counts[:, None] > 0, means, some[lost])
+    place = _nearest(factors, centres)
+    counts = np.bincount(place, minlength=lists)
+    place = (np.cumsum(counts > 0) - 1)[place]  # without empty lists
+    lists = int((counts > 0).sum())
+    means, counts = _means(factors, place, lists)
+    squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
+    inner = np.bincount(place, squares, lists) / counts
+    spreads = np.sqrt(np.maximum(0, inner - np.square(means, dtype=np.float64).sum(axis=1)))
+    order = np.lexsort((np.arange(products), -squares, place)).astype(np.int32)
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    return Index(order, starts, means, spreads.astype(np.float32), products)
+
+
+def gated(index: Index, factors: Scores, rows: Scores) -> tuple[Index | None, float]:
+    """The index with the least reach that finds enough, and the recall of rows not tuned by.
+
+    rows: (n, f), at least two. None where it does not find RECALL of the BEST.
+    """
+    k = min(BEST, len(factors))
+    best = top_k_factors(rows, factors, k).codes
+    before = _looked(index, rows, best)  # (n, k) products looked at before each is found
+    tuned, held = before[::2], before[1::2]
+    for share in REACHES:
+        reach = max(round(share * len(factors)), 4 * k)
+        if (tuned < reach).mean() >= RECALL + SPARE:
+            recall = float((held < reach).mean())
+            return (replace(index, reach=reach) if recall >= RECALL else None), recall
+    return None, float((held < REACHES[-1] * len(factors)).mean())
+
+
+class Retrieval:
+    """An index over its factors, ready to be asked for one row at a time, from any thread."""
+
+    def __init__(self, index: Index, factors: Scores) -> None:
+        """Raise ValueError where the CPU or the factors are not such as bytes can rank."""
+        self.index, self.factors = index, _read(factors, np.float32)
+        sizes = np.diff(index.starts)
+        wide = -sizes % WIDTH + sizes  # each list fills whole tiles
+        ends = np.concatenate(([0], np.cumsum(wide)))
+        order = np.full(ends[-1], -1, np.int32)
+        order[np.arange(len(index.order)) + np.repeat(ends[:-1] - index.starts[:-1], sizes)] = (
+            index.order
+        )
+        coarse = prepare(factors, order)
+        if coarse is None:
+            raise ValueError("factors must be finite and the CPU one that multiplies bytes")
+        self.coarse, self.sizes, self.tiles_of = coarse, sizes, ends // WIDTH
+
+    def best(self, row: Scores, k: int, never: npt.NDArray[np.int32]) -> Ranked | None:
+        """The k best for (1, f), but for `never`; None where only looking at all can tell."""
+        in_bytes, hard = rounded(self.coarse, row)
+        if hard[0] or len(never) + 4 * k > self.index.reach:
+            return None
+        codes = np.full((1, k), -1, np.int32)
+        scores = np.full((1, k), -np.inf, np.float32)
+        route = np.argsort(-self.index.likely(row)[0])
+        given = (_read(row, np.float32), self.factors, in_bytes, self.coarse.read())
+        lists = (route, self.tiles_of, self.sizes, self.index.reach, _read(never, np.int32))
+        told = probe(*given, *lists, codes, scores)
+        return Ranked(codes, scores) if told and codes[0, -1] >= 0 else None
+
+
+def _nearest(points: Scores, centres: Scores) -> npt.NDArray[np.int64]:
+    """(points,) the nearest centre: least |x - c|², so greatest x'c - |c|²/2."""
+    half = np.square(centres).sum(axis=1, keepdims=True) / 2
+    left = np.hstack((points, np.ones((len(points), 1), np.float32)))
+    right = np.hstack((centres, -half)).astype(np.float32)
+    return top_k_factors(left, right, 1).codes[:, 0].astype(np.int64)
+
+
+def _means(
+    points: Scores, place: npt.NDArray[np.int64], lists: int
+) -> tuple[Scores, npt.NDArray[np.int64]]:
+    """(lists, f) means of the points of each list, and how many there are."""
+    ones = np.ones(len(points), np.float32)
+    members = sp.csr_matrix((ones, (place, np.arange(len(points)))), (lists, len(points)))
+    counts = np.bincount(place, minlength=lists)
+    return (members @ points / np.maximum(counts, 1)[:, None]).astype(np.float32), counts
+
+
+def _looked(index: Index, rows: Scores, codes: Codes) -> npt.NDArray[np.int64]:
+    """(rows, k) how many products are looked at before the list of each code is."""
+    sizes = np.diff(index.starts)
+    list_of = np.empty(len(index.order), np.int64)
+    list_of[index.order] = np.repeat(np.arange(len(sizes)), sizes)
+    route = np.argsort(-index.likely(rows), axis=1)
+    before = np.cumsum(sizes[route], axis=1) - sizes[route]
+    found = np.empty_like(before)
+    np.put_along_axis(found, route, before, axis=1)
+    return np.take_along_axis(found, list_of[codes], axis=1)

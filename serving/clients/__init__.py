@@ -1,0 +1,1 @@
+"""Clients: what a shop copies into its own code, one file each; neither needs anything else."""

@@ -1,0 +1,42 @@
+"""Hiding: a visit and a surface in, the products that this customer is not shown there out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.scorer import Codes
+from models.surfaces import Surface
+from serving.questions import Question
+from serving.visit import NOTHING, Visit, codes_of
+
+
+def hidden(visit: Visit, question: Question, surface: Surface, *, drop: bool) -> Codes:
+    """Ascending codes; drop: her published history too."""
+    parts = _parts(visit, question, surface, drop)
+    seen = visit.seen() if drop and surface.bought not in ("keep", "only") else NOTHING
+    if not parts:
+        return seen
+    return np.unique(np.concatenate([seen, *parts]))
+
+
+def _parts(visit: Visit, question: Question, surface: Surface, drop: bool) -> list[Codes]:
+    shelf, person = visit.shelf, visit.person
+    parts: list[Codes] = []
+    if question.exclude:
+        parts.append(codes_of(shelf, question.exclude))
+    if visit.shown >= 0 or (len(visit.context) and surface.cart == "drop"):
+        parts.append(visit.context)
+    if surface.bought == "drop":
+        parts.append(visit.bought_ever())
+    if visit.since and drop and surface.bought not in ("keep", "only"):
+        parts.append(np.array(visit.since, np.int32))
+    if not person.version:
+        return parts
+    if surface.cart == "drop" and person.cart:
+        parts.append(codes_of(shelf, person.cart))
+    if surface.viewed == "drop" and person.viewed:
+        parts.append(codes_of(shelf, person.viewed))
+    if surface.bought == "recent" and person.bought:
+        lately = zip(person.bought, person.bought_at, strict=True)
+        parts.append(codes_of(shelf, (id for id, at in lately if at > shelf.published)))
+    return parts

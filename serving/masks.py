@@ -1,0 +1,96 @@
+"""Masks: a shelf and counts of stock in, which of its products can be shown out, place by place.
+
+Of a product with counts, that of the whole shop tells, or where only stores count, whether any has
+some left; a store that counts a product goes by its own. A product without counts is as the bundle
+has it. So is one that was counted last before the bundle counted it itself, where a bundle says
+so (`counted_at` in its catalogue).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.history import Codes
+from serving.catalogue import NEVER, Mask, numbers
+from serving.counts import Counts
+
+if TYPE_CHECKING:
+    from serving.shelf import Shelf
+
+STORE_BYTES = 1 << 26  # for the masks of stores, on each shelf
+
+
+class Masks:
+    """One shelf's masks: (products,) bool, the shop's under None, and those of stores asked for.
+
+    They change in place. Of the shelf it holds no more than ids, so that one out of use can go.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.code: Callable[[str], int] = shelf.code
+        self.of: dict[str | None, Mask] = {None: shelf.catalogue.available.copy()}
+        self._counted = _counted(shelf.catalogue.table)
+
+    def show(self, counts: Counts, product_id: str, store_id: str | None, *, before: float) -> bool:
+        """Say what is known of a product since its count in a place; whether all of it is new.
+
+        before: when it was counted last, before that.
+        """
+        code, product = self.code(product_id), counts.products[product_id]
+        if code < 0 or product.at < self._since(code):
+            return False
+        shown, turned = product.shown, before < self._since(code)
+        places: Iterable[str | None] = (store_id,) if store_id in self.of else ()
+        if turned or bool(self.of[None][code]) != shown:
+            places = self.of
+        for place in places:
+            count = None if place is None else counts.get(product_id, place)
+            self.of[place][code] = shown if count is None else count.quantity > 0
+        return turned
+
+    def add(self, counts: Counts, store_id: str) -> Mask:
+        """The mask of a store; one that counts nothing has the shop's own. Forgets the oldest."""
+        if store_id not in counts.stores:
+            return self.of[None]
+        mask = self.of[store_id] = self.of[None].copy()
+        for product_id, count in counts.stores[store_id].items():
+            code = self.code(product_id)
+            if code >= 0 and counts.products[product_id].at >= self._since(code):
+                mask[code] = count.quantity > 0
+        if len(self.of) > 2 + STORE_BYTES // (len(mask) or 1):
+            del self.of[next(itertools.islice(self.of, 1, None))]
+        return mask
+
+    def _since(self, code: int) -> float:
+        """When the bundle counted a product; before all time where it does not say."""
+        return -math.inf if self._counted is None else float(self._counted[code])
+
+
+def substitutes(shelf: Shelf, code: int, mask: Mask) -> int | None:
+    """The code of the product most alike to one that is sold out, of those that a mask shows.
+
+    One of the same category goes before all others; None where nothing alike can be shown.
+    """
+    alike: Codes = shelf.bundle.similar_products[code]
+    alike = alike[alike >= 0]
+    found = alike[mask[alike]]
+    if not len(found):
+        return None
+    categories = shelf.catalogue.groups("category")
+    same = found[(categories[found] == categories[code]) & (categories[code] >= 0)]
+    return int(same[0] if len(same) else found[0])
+
+
+def _counted(products: pa.Table) -> npt.NDArray[np.float64] | None:
+    """(products,) POSIX seconds of a bundle's own counts."""
+    if "counted_at" not in products.column_names:
+        return None
+    times = numbers(products["counted_at"].combine_chunks().cast(pa.int64()), missing=NEVER)
+    return np.where(times == NEVER, -np.inf, times / 1e6)

@@ -1,0 +1,164 @@
+"""Sources: a visit and a source's name in, its ranked candidates in codes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from models.scorer import Codes, History, Scores
+from serving.shelf import Shelf
+from serving.visit import NOTHING, Visit
+
+MANY = 100  # candidates of a source
+LATEST = 3  # products that `alike` goes out from where neither a page nor a cart is given
+MONTH = 28.0  # days after which what was bought is due again, as long as nothing better is known
+
+
+class Found(NamedTuple):
+    """Candidates, best first; `complete` where nothing stands behind their end."""
+
+    codes: Codes
+    scores: Scores
+    complete: bool = True
+
+
+NONE = Found(NOTHING, np.empty(0, np.float32))
+
+
+def find(name: str, visit: Visit, *, drop: bool, returned: Codes) -> Found:
+    """The candidates of one source; drop: whether her published history is ruled out anyway.
+
+    returned: codes that can be had again, but could not when the lists were made.
+    """
+    if name == "model":
+        return _model(visit, drop, returned)
+    return _SOURCES[name](visit)
+
+
+def deeper(name: str, visit: Visit, n: int, *, drop: bool, among: Codes) -> Found:
+    """The n best of exactly these products, scored now; of a source that can score any."""
+    if not len(among):
+        return NONE
+    recommender = visit.shelf.bundle.recommender
+    if name == "alike" and len(visit.context):
+        found = recommender.alike(visit.context[-1:], n, among=among, above=0)
+        return _known(found.codes[0], found.scores[0])
+    history = visit.history() if name == "model" and visit.known else None
+    history = visit.session() if name == "session" else history
+    return NONE if history is None else _scored(visit.shelf, history, n, drop, among)
+
+
+def _model(visit: Visit, drop: bool, returned: Codes) -> Found:
+    """The published list; scored anew for one who did something since."""
+    shelf = visit.shelf
+    if not visit.known:
+        return NONE
+    if visit.since or not (drop or shelf.bundle.seen == "keep"):
+        return _scored(shelf, visit.history(), MANY, drop, None)
+    codes, scores = shelf.lists_products[visit.row], shelf.lists_scores[visit.row]
+    complete = bool(codes.size and codes[-1] < 0)
+    if not len(returned):
+        return Found(codes, scores, complete)
+    more = _scored(shelf, visit.history(), min(MANY, len(returned)), drop, returned)
+    both = np.concatenate([scores, more.scores])
+    order = np.argsort(-both, kind="stable")
+    return Found(np.concatenate([codes, more.codes])[order], both[order], complete)
+
+
+def _session(visit: Visit) -> Found:
+    history = visit.session()
+    return NONE if history is None else _scored(visit.shelf, history, MANY, True, None)
+
+
+def _alike(visit: Visit) -> Found:
+    bundle = visit.shelf.bundle
+    origin = visit.context if len(visit.context) else _latest(visit)
+    found = _around(origin, bundle.similar_products, bundle.similar_scores)
+    return found._replace(
+        complete=len(origin) != 1 or not len(found.codes) or bool(found.codes[-1] < 0)
+    )
+
+
+def _together(visit: Visit) -> Found:
+    bundle = visit.shelf.bundle
+    origin = visit.context if len(visit.context) else _latest(visit)
+    return _around(origin, bundle.together_products, bundle.together_scores)
+
+
+def _again(visit: Visit) -> Found:
+    """What she bought, what is due first: often bought, and not just now."""
+    shelf = visit.shelf
+    if visit.row < 0:
+        return NONE
+    codes, days, orders = shelf.purchases(visit.row)
+    age = np.maximum(visit.at / 86_400 - days, 0)
+    worth = (orders * (1 - 0.5 ** (age / MONTH))).astype(np.float32)
+    order = np.lexsort((codes, -worth))[:MANY]
+    return Found(codes[order], worth[order])
+
+
+def _recent(visit: Visit) -> Found:
+    viewed = [visit.shelf.code(id) for id in reversed(visit.person.viewed)]
+    codes = np.array([code for code in viewed if code >= 0][:MANY], np.int32)
+    return Found(codes, _falling(len(codes)))
+
+
+def _new(visit: Visit) -> Found:
+    codes = visit.shelf.newest
+    return Found(codes, _falling(len(codes)))
+
+
+def _popular(visit: Visit) -> Found:
+    codes = visit.shelf.popular
+    return Found(codes, _falling(len(codes)))
+
+
+_SOURCES: dict[str, Callable[[Visit], Found]] = {
+    "session": _session,
+    "alike": _alike,
+    "together": _together,
+    "again": _again,
+    "recent": _recent,
+    "new": _new,
+    "popular": _popular,
+}
+
+
+def _latest(visit: Visit) -> Codes:
+    return np.array(list(dict.fromkeys(reversed(visit.since)))[:LATEST], np.int32)
+
+
+def _around(origin: Codes, near: Codes, worth: Scores) -> Found:
+    """Neighbours of one product, or of several: each counts by its part of the greatest there."""
+    if not len(origin) or not near.shape[1]:
+        return NONE
+    if len(origin) == 1:
+        return Found(near[origin[0]], worth[origin[0]])
+    codes, scores = near[origin], worth[origin]
+    best = np.maximum(scores[:, :1], np.float32(1e-9))
+    keep = (codes >= 0) & ~np.isin(codes, origin)
+    parts = np.where(keep, scores / best, 0)[keep]
+    found, place = np.unique(codes[keep], return_inverse=True)
+    total = np.bincount(place, parts, len(found)).astype(np.float32)
+    order = np.lexsort((found, -total))[:MANY]
+    return Found(found[order].astype(np.int32), total[order])
+
+
+def _scored(shelf: Shelf, history: History, n: int, drop: bool, among: Codes | None) -> Found:
+    """The n best of all products, or of some, scored now."""
+    found = shelf.bundle.recommender.rank(history, n, seen="drop" if drop else "keep", among=among)
+    return _known(found.codes[0], found.scores[0])
+
+
+def _known(codes: Codes, scores: Scores) -> Found:
+    return Found(codes, scores, bool(len(codes) and codes[-1] < 0))
+
+
+def _falling(n: int) -> Scores:
+    """Scores that say no more than the order."""
+    return _FALLING[:n] if n <= len(_FALLING) else np.arange(n, 0, -1, dtype=np.float32)
+
+
+_FALLING = np.arange(4096, 0, -1, dtype=np.float32)

@@ -1,0 +1,152 @@
+"""The writer: what many callers want written in, one transaction and one fsync for them all out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from serving.state import rows
+from serving.state.rows import Row
+from serving.state.store import Added, StoreError
+
+MOST_WAITING = 100_000  # events; more are refused until the disk has caught up
+GROUP = 5_000  # events of one transaction
+
+Job = Callable[[sqlite3.Connection], Any]
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One caller's wish: events to add, or a job to run inside the transaction."""
+
+    future: asyncio.Future[Any]
+    rows: Sequence[Row] = ()
+    job: Job | None = None
+    after: Job | None = None  # runs when the transaction stands
+    result: Any = field(default=None)
+
+
+class Writer:
+    """One thread, the only one that writes.
+
+    path: the database. written: called in the loop's thread with the customers whose events
+    changed, before any of their callers goes on.
+    """
+
+    def __init__(self, path: Path, written: Callable[[set[str]], None]) -> None:
+        self.reason: str | None = None  # why the last transaction failed
+        self._path, self._written = path, written
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._closed = False
+        self._database = rows.connect(path)
+        self._thread = threading.Thread(target=self._run, name="state-writer", daemon=True)
+        self._thread.start()
+
+    async def add(self, lines: Sequence[Row]) -> Added:
+        """Add events; durable when this returns."""
+        if self._waiting + len(lines) > MOST_WAITING:
+            raise StoreError(f"{self._waiting} events wait for {self._path} to take them")
+        waiting = Waiting(self._future(), lines)
+        self._waiting += len(lines)
+        self._queue.put(waiting)
+        try:
+            added: Added = await waiting.future
+        finally:
+            self._waiting -= len(lines)
+        return added
+
+    async def run(self, job: Job, after: Job | None = None) -> Any:
+        """What a job gives; durable when this returns."""
+        waiting = Waiting(self._future(), job=job, after=after)
+        self._queue.put(waiting)
+        return await waiting.future
+
+    async def close(self) -> None:
+        """Write what waits and end."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _future(self) -> asyncio.Future[Any]:
+        if self._closed:
+            raise StoreError(f"{self._path} is closed")
+        return self._loop.create_future()
+
+    def _run(self) -> None:
+        database = self._database
+        last = False
+        while not last:
+            group, last = self._gather()
+            touched: set[str] = set()
+            error: Exception | None = None
+            try:
+                touched = _commit(database, group)
+            except Exception as problem:  # the thread must live: others wait for it
+                error = problem
+                if database.in_transaction:
+                    database.rollback()
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it who waits
+                self._loop.call_soon_threadsafe(self._settle, group, touched, error)
+        database.close()
+
+    def _gather(self) -> tuple[list[Waiting], bool]:
+        """All that waits, at least one; and whether the end was asked for."""
+        group: list[Waiting] = []
+        size = 0
+        one = self._queue.get()
+        while one is not None:
+            group.append(one)
+            size += len(one.rows)
+            if size >= GROUP or self._queue.empty():
+                return group, False
+            one = self._queue.get()
+        return group, True
+
+    def _settle(self, group: list[Waiting], touched: set[str], error: Exception | None) -> None:
+        """In the loop's thread: forget what is outdated, then let the callers go on."""
+        self.reason = None if error is None else f"{self._path} was not written: {error}"
+        self._written(touched)
+        for one in group:
+            if one.future.done():  # its caller went away
+                continue
+            if error is None:
+                one.future.set_result(one.result)
+            elif isinstance(error, sqlite3.Error):
+                one.future.set_exception(StoreError(self.reason))
+            else:
+                one.future.set_exception(error)
+
+
+def _commit(database: sqlite3.Connection, group: list[Waiting]) -> set[str]:
+    """Do what a group wants in one transaction; the customers whose events changed."""
+    if not group:
+        return set()
+    database.execute("BEGIN IMMEDIATE")
+    first: dict[str, Row] = {}
+    for one in group:
+        for line in one.rows:
+            first.setdefault(line[0], line)
+    known = rows.insert(database, list(first.values())) if first else set()
+    seen = set(known)
+    for one in group:
+        if one.job is not None:
+            one.result = one.job(database)
+            continue
+        before = len(seen)
+        seen.update(line[0] for line in one.rows)
+        new = len(seen) - before
+        one.result = Added(new, len(one.rows) - new)
+    database.execute("COMMIT")
+    for one in group:
+        if one.after is not None:
+            one.after(database)
+    return {line[1] for key, line in first.items() if line[1] is not None and key not in known}

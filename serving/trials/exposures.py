@@ -1,0 +1,212 @@
+"""Exposures: what each answer showed in, parquet files that reports and replays read out.
+
+An answer costs one append to a queue. A thread takes the queue to a journal, flushed to the disk
+several times a second, and turns journals to parquet: of so many answers, after so many seconds, at
+the end, and at the next start where there was no end.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from serving.trials.journal import ENDING, Journal, Line, Test, left
+from serving.trials.plans import INTERLEAVED, Assigned
+
+log = logging.getLogger("regulars")
+
+MOST = 100_000  # answers that wait for the disk; what comes then is dropped and counted
+AT_ONCE = 4_096  # answers between two calls of fdatasync
+IN_A_ROW = 128  # answers encoded while requests wait
+
+Answer = tuple[Any, ...]  # what `add` takes, in its order
+
+
+class Exposures:
+    """The log of one shop and process; `start` it, and `close` it in the end.
+
+    written: answers on the disk. torn: lines that a kill left half, found at a start.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        most: int = MOST,
+        answers: int = 100_000,
+        seconds: float = 300.0,
+        every: float = 0.2,
+    ) -> None:
+        """answers, seconds: of one journal, before it is turned. every: seconds between flushes."""
+        self.folder, self.most, self.answers, self.seconds = folder, most, answers, seconds
+        self.every = every
+        self.written = self.torn = 0
+        self._queue: deque[Answer] = deque()
+        self._overflown = self._refused = 0
+        self._journal: Journal | None = None
+        self._opened = self._flushed = -math.inf
+        self._encode = msgspec.json.Encoder().encode_lines
+        self._faults: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="exposures", daemon=True)
+
+    def __len__(self) -> int:
+        """Answers that wait for the disk."""
+        return len(self._queue)
+
+    @property
+    def dropped(self) -> int:
+        """Answers that were not logged and never will be: the queue was full, or no text."""
+        return self._overflown + self._refused
+
+    @property
+    def reason(self) -> str | None:
+        """Why answers wait, or journals; None where all is well."""
+        return next(iter(self._faults.values()), None)
+
+    def add(
+        self,
+        request_id: str,
+        at: float,
+        customer_id: str | None,
+        unit: str | None,
+        surface: str,
+        channel: str,
+        assigned: Sequence[Assigned],
+        product_ids: Sequence[str],
+        propensities: Sequence[float] | None,
+        given_above: Sequence[float] | None,
+        model: str | Sequence[str],
+        teams: Sequence[str] | None = None,
+    ) -> None:
+        """One answer; whatever is given must not be changed afterwards.
+
+        at: unix seconds. unit: None where it is the customer_id. propensities, given_above: a
+        chance a product, None where unknown. model: of all products, or one a product. teams: where
+        a test is interleaved, the arm that picked each product.
+        """
+        if len(self._queue) >= self.most:
+            self._overflown += 1
+            return
+        self._queue.append(
+            (request_id, at, customer_id, unit, surface, channel, assigned, product_ids,
+             propensities, given_above, model, teams)
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Begin to write; first of all turn what an earlier process left."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write all that waits and turn it to parquet; blocks for a second or two."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        else:
+            self._end()
+
+    def _run(self) -> None:
+        self._turn(found=True)
+        while not self._stop.wait(self.every):
+            self._flush()
+            journal = self._journal
+            if journal and (
+                journal.lines >= self.answers or time.monotonic() - self._opened >= self.seconds
+            ):
+                self._turn()
+        self._end()
+
+    def _end(self) -> None:
+        self._flush()
+        self._turn()
+
+    def _flush(self) -> None:
+        """All that waits, to the disk; what cannot be written goes on waiting."""
+        self._flushed = time.monotonic()
+        for _ in range(-(-len(self._queue) // AT_ONCE)):
+            some = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
+            parts = []
+            for start in range(0, len(some), IN_A_ROW):
+                parts.append(self._encoded(some[start : start + IN_A_ROW]))
+                time.sleep(0)  # requests are answered in between
+            text = b"".join(parts)
+            try:
+                lines = self._open(some[0]).write(text)
+            except OSError as error:
+                self._queue.extendleft(reversed(some))
+                self._fault("write", f"exposures cannot be written to {self.folder}: {error}")
+                return
+            self.written += lines
+            self._refused += len(some) - lines
+        self._fault("write", None)
+
+    def _encoded(self, some: Sequence[Answer]) -> bytes:
+        """A line each; without those that are no text, such as half a surrogate pair."""
+        try:
+            return self._encode([line(one) for one in some])
+        except ValueError:
+            return b"".join(map(self._encoded, ([one] for one in some))) if len(some) > 1 else b""
+
+    def _open(self, first: Answer) -> Journal:
+        if not self._journal:
+            stamp = datetime.fromtimestamp(first[1], UTC).strftime("%Y%m%dT%H%M%S")
+            self._journal = Journal(self.folder / f"{stamp}-{uuid.uuid4().hex[:12]}{ENDING}")
+            self._opened = time.monotonic()
+        return self._journal
+
+    def _turn(self, *, found: bool = False) -> None:
+        """Turn every journal that nobody writes to parquet; answers are flushed in between."""
+        if self._journal:
+            self._journal.close()
+            self._journal = None
+        from serving.trials.rows import turn
+
+        try:
+            for path in left(self.folder):
+                torn = turn(path, pause=self._pause)
+                self.torn += torn
+                if found:
+                    log.info("exposures left in %s are parquet, %d lines torn", path.name, torn)
+        except Exception as error:  # whatever lies there, answers are to be logged
+            said = f"exposures cannot be turned to parquet in {self.folder}: {error}"
+            self._fault("turn", said, error)
+        else:
+            self._fault("turn", None)
+
+    def _pause(self) -> None:
+        if time.monotonic() - self._flushed >= self.every:
+            self._flush()
+
+    def _fault(self, what: str, said: str | None, error: Exception | None = None) -> None:
+        """Note why something does not work, or that it does; log it when it begins."""
+        if said is None:
+            self._faults.pop(what, None)
+        elif what not in self._faults:
+            self._faults[what] = said
+            log.error("%s", said, exc_info=None if isinstance(error, OSError) else error)
+
+
+def line(answer: Answer) -> Line:
+    """An answer as the journal has it."""
+    (request_id, at, customer_id, unit, surface, channel, assigned, product_ids, propensities,
+     given_above, model, teams) = answer  # fmt: skip
+    one = isinstance(model, str)
+    if teams:
+        assigned = [
+            Test(test.experiment, None if test.arm == INTERLEAVED else test.arm)
+            for test in assigned
+        ]
+    return Line(
+        request_id, round(at * 1e6), customer_id, unit, surface, channel, assigned, product_ids,
+        propensities, given_above, model if one else None, None if one else model, teams,
+    )  # fmt: skip
