@@ -22,12 +22,14 @@ from models.ranking.dots import WIDTH
 from models.ranking.many import _read
 from models.ranking.probe import probe
 
-LISTS = 3  # times the root of the number of products
+MEMBERS, LEAST = 128, 8  # products of a list, about; and lists of that number at the most
+CELLS = 1 << 20  # products of a point and a centre at once
 SAMPLE, ROUNDS = 64, 8  # products a list that k-means learns from, and its rounds
 SPREAD = 0.3  # deviations above its mean that count for a list
 BEST, RECALL = 100, 0.98  # of so many best the share that must be found
 SPARE = 0.005  # recall beyond that, as another sample finds other products
 REACHES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of all products
+WORTH = 4  # times as many products that exact ranking must look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,28 @@ class Index:
 
 
 def build(factors: Scores, *, seed: int = 0) -> Index:
-    """Lists of (products, f) factors; the same for a seed."""
-    products = len(factors)
-    lists = min(products, max(1, round(LISTS * products**0.5)))
-    random = np.random.default_rng(seed)
-    some = factors[random.choice(products, min(products, SAMPLE * lists), replace=False)]
-    centres = some[:lists].copy()
-    for _ in range(ROUNDS):
-        place = _nearest(some, centres)
-        means, counts = _means(some, place, lists)
-        lost = random.choice(len(some), lists)  # a centre that nothing is near begins anew
-        centres = np.where(counts[:, None] > 0, means, some[lost])
-    place = _nearest(factors, centres)
-    counts = np.bincount(place, minlength=lists)
-    place = (np.cumsum(counts > 0) - 1)[place]  # without empty lists
-    lists = int((counts > 0).sum())
-    means, counts = _means(factors, place, lists)
+    """Lists of (products, f) factors; the same for a seed.
+
+    In two steps, groups and the lists of each, as one would cost a hundred times as much. A group
+    gets its part of the lists by how far its products are from their mean.
+    """
+    products, random = len(factors), np.random.default_rng(seed)
+    lists = max(1, products // MEMBERS)
+    group = _means_of(factors, max(1, round(lists**0.5)), random)
+    means, counts = _means(factors, group, group.max() + 1)
+    apart = factors - means[group]
+    inertia = np.bincount(group, np.einsum("ij,ij->i", apart, apart))
+    del apart
+    place, begun = np.empty(products, np.int64), 0
+    for one in range(len(counts)):
+        members = np.flatnonzero(group == one)
+        part = round(lists * inertia[one] / max(inertia.sum(), 1e-30))
+        part = min(max(part, 1), max(1, len(members) * LEAST // MEMBERS))
+        place[members] = begun + _means_of(factors[members], part, random)
+        begun = place[members].max() + 1
+    means, counts = _means(factors, place, begun)
     squares = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
-    inner = np.bincount(place, squares, lists) / counts
+    inner = np.bincount(place, squares) / counts
     spreads = np.sqrt(np.maximum(0, inner - np.square(means, dtype=np.float64).sum(axis=1)))
     order = np.lexsort((np.arange(products), -squares, place)).astype(np.int32)
     starts = np.concatenate(([0], np.cumsum(counts)))
@@ -78,17 +84,20 @@ def build(factors: Scores, *, seed: int = 0) -> Index:
 def gated(index: Index, factors: Scores, rows: Scores) -> tuple[Index | None, float]:
     """The index with the least reach that finds enough, and the recall of rows not tuned by.
 
-    rows: (n, f), at least two. None where it does not find RECALL of the BEST.
+    rows: (n, f), at least two, none of them all zeros. None where it does not find RECALL of the
+    BEST, or where exact ranking does not look at WORTH times as many products.
     """
     k = min(BEST, len(factors))
-    best = top_k_factors(rows, factors, k).codes
-    before = _looked(index, rows, best)  # (n, k) products looked at before each is found
+    best = top_k_factors(rows, factors, k)
+    before = _looked(index, rows, best.codes)  # (n, k) products looked at before each is found
     tuned, held = before[::2], before[1::2]
     for share in REACHES:
         reach = max(round(share * len(factors)), 4 * k)
         if (tuned < reach).mean() >= RECALL + SPARE:
             recall = float((held < reach).mean())
-            return (replace(index, reach=reach) if recall >= RECALL else None), recall
+            work = WORTH * (reach + 4 * len(index.spreads))  # a mean's numbers are of four bytes
+            worth = recall >= RECALL and work <= _exactly(factors, rows, best.scores[:, -1])
+            return (replace(index, reach=reach) if worth else None), recall
     return None, float((held < REACHES[-1] * len(factors)).mean())
 
 
@@ -124,12 +133,27 @@ class Retrieval:
         return Ranked(codes, scores) if told and codes[0, -1] >= 0 else None
 
 
-def _nearest(points: Scores, centres: Scores) -> npt.NDArray[np.int64]:
+def _means_of(points: Scores, lists: int, random: np.random.Generator) -> Places:
+    """(points,) the list of each, by k-means; from 0, none of them empty."""
+    lists = min(lists, len(points))
+    some = points[random.choice(len(points), min(len(points), SAMPLE * lists), replace=False)]
+    centres = some[:lists]
+    for _ in range(ROUNDS):
+        means, counts = _means(some, _nearest(some, centres), lists)
+        lost = random.choice(len(some), lists)  # a centre that nothing is near begins anew
+        centres = np.where(counts[:, None] > 0, means, some[lost])
+    return np.unique(_nearest(points, centres), return_inverse=True)[1].astype(np.int64)
+
+
+def _nearest(points: Scores, centres: Scores) -> Places:
     """(points,) the nearest centre: least |x - c|², so greatest x'c - |c|²/2."""
-    half = np.square(centres).sum(axis=1, keepdims=True) / 2
-    left = np.hstack((points, np.ones((len(points), 1), np.float32)))
-    right = np.hstack((centres, -half)).astype(np.float32)
-    return top_k_factors(left, right, 1).codes[:, 0].astype(np.int64)
+    half = np.square(centres).sum(axis=1) / 2
+    step = max(1, CELLS // len(centres))
+    parts = [
+        np.argmax(points[start : start + step] @ centres.T - half, axis=1)
+        for start in range(0, len(points), step)
+    ]
+    return np.concatenate(parts)
 
 
 def _means(
@@ -140,6 +164,13 @@ def _means(
     members = sp.csr_matrix((ones, (place, np.arange(len(points)))), (lists, len(points)))
     counts = np.bincount(place, minlength=lists)
     return (members @ points / np.maximum(counts, 1)[:, None]).astype(np.float32), counts
+
+
+def _exactly(factors: Scores, rows: Scores, least: Scores) -> float:
+    """How many products exact ranking looks at: those long enough to be among the best."""
+    lengths = np.sort(np.sqrt(np.einsum("ij,ij->i", factors, factors)))
+    wanted = least / np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return float(len(factors) - np.searchsorted(lengths, wanted).mean())
 
 
 def _looked(index: Index, rows: Scores, codes: Codes) -> npt.NDArray[np.int64]:

@@ -65,7 +65,8 @@ def run(
             tracking.add(one.id, path)
             why = [reason[:300] for reason in decision.reasons[name][:MOST]]
             tags = {GATE: decision.says(name), REASONS: json.dumps(why)}
-            tracking.log(one.id, tags=tags)
+            rails = guardrails.counted(decision.rails[name])
+            tracking.log(one.id, tags=tags, metrics=rails)
     say(decision.verdict)
     return record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from features.schemas import EVENTS
 from features.sources import Ingested, Mapping, ingest
 from features.sources.mapping import Limits
+from pipelines.progress import step
 from pipelines.workspace import Workspace
 
 MAPPING = Mapping(
@@ -23,4 +24,5 @@ def take(workspace: Workspace) -> Ingested | None:
     folder = workspace.root / "collected"
     if not any(folder.glob("*.parquet")):
         return None
-    return ingest(workspace.tables, str(folder), MAPPING)
+    with step("ingest collected"):
+        return ingest(workspace.tables, str(folder), MAPPING)

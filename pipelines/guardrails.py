@@ -9,7 +9,7 @@ cannot prove it. What a guardrail could not have seen stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -170,10 +170,7 @@ def _words(text: str) -> str:
     return text.replace("_", " ")
 
 
-def counted(rails: Mapping[str, list[Rail]]) -> dict[str, dict[str, int]]:
-    """For each model how many guardrails were kept, broken and open."""
-    names = {True: "kept", False: "broken", None: "open"}
-    return {
-        model: {word: sum(rail.holds is holds for rail in some) for holds, word in names.items()}
-        for model, some in rails.items()
-    }
+def counted(rails: Sequence[Rail]) -> dict[str, int]:
+    """How many guardrails were kept, broken and left open."""
+    names = {"guardrails_kept": True, "guardrails_broken": False, "guardrails_open": None}
+    return {name: sum(rail.holds is holds for rail in rails) for name, holds in names.items()}

@@ -51,8 +51,7 @@ def run(workspace: Workspace, shop: Shop, *, given: str | None = None) -> dict[s
         for table, place in locations(shop, given).items():
             with step(f"ingest {table}"):
                 taken[table] = ingest(workspace.tables, place, mapping, table=table)
-        with step("ingest collected"):
-            found = collected.take(workspace)
+        found = collected.take(workspace)
     if found is not None:  # the events of both are one table
         taken["collected"] = found
         events = taken["events"]

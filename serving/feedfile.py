@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from serving.catalogue import EPOCH
 from serving.problems import Refused, shown
 from serving.stock import Record
 from serving.stocktaking import StockItem, record
@@ -122,28 +124,33 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {
-        "product_id": pa.string(),
-        "quantity": pa.float64(),
-        "store_id": pa.string(),
-        "observed_at": pa.timestamp("us", "UTC"),
-    }
     try:
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _header(names)
-            time = file.schema_arrow.field("observed_at").type if "observed_at" in names else None
-            if time is not None and getattr(time, "tz", None) is None:
-                raise BadFile(f"observed_at is {time}, want a timestamp with a time zone")
-            number = 0
+            schema, number = file.schema_arrow, 0
+            _header(schema.names)
+            if "observed_at" in schema.names:
+                kind = schema.field("observed_at").type
+                if getattr(kind, "tz", None) is None:
+                    raise BadFile(f"observed_at is {kind}, want a timestamp with a time zone")
             for batch in file.iter_batches(BREATH):
-                columns = [batch[name].cast(kinds[name]).to_pylist() for name in names]
+                columns = [_values(name, batch[name]) for name in schema.names]
                 for values in zip(*columns, strict=True):
                     number += 1
-                    row = dict(zip(names, values, strict=True))
+                    row = dict(zip(schema.names, values, strict=True))
                     yield f"row {number}", {k: v for k, v in row.items() if v is not None}
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OverflowError) as error:
         raise BadFile(f"the file cannot be read as Parquet: {error}") from None
+
+
+def _values(name: str, column: Any) -> list[Any]:
+    """A column of a Parquet file; times not by Arrow's to_pylist, which imports pandas."""
+    import pyarrow as pa
+
+    if name == "observed_at":
+        micros = column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_pylist()
+        return [None if it is None else EPOCH + timedelta(microseconds=it) for it in micros]
+    values: list[Any] = column.cast(pa.float64() if name == "quantity" else pa.string()).to_pylist()
+    return values
 
 
 def _header(names: Iterable[str]) -> None:

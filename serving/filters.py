@@ -18,7 +18,6 @@ filter on that column, `!=` neither: of what is not known nothing can be said.
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import date
 from decimal import Decimal
@@ -37,6 +36,7 @@ ORDERED = ("price", "launched_at")
 COLUMNS = (*TEXT, *ORDERED, "replenishable")
 ALIASES = {"supplier_id": "supplier"}
 LINE = 4096  # characters of one filter
+MOST_PRICE = 1e15
 NAME = "filter"  # the parameter that errors name
 
 _COLUMN = re.compile(r"\s*([A-Za-z_]*)\s*")
@@ -44,7 +44,7 @@ _OPERATOR = re.compile(r"(<=|>=|!=|=|<|>)\s*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\s*', re.DOTALL)
 _BETWEEN = re.compile(r"[|]?\s*")
 _BARE = re.compile(r'[^"|]*')
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]{1,9})?", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
@@ -134,7 +134,7 @@ def _value(line: str, place: int) -> tuple[str, int]:
 def _meant(column: str, text: str, line: str, place: int) -> Value:
     """A value as its column has it."""
     if column == "price":
-        if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
+        if _NUMBER.fullmatch(text) and abs(number := float(text)) <= MOST_PRICE:
             return number + 0.0  # -0 is 0
         raise _wrong(line, place, f"price is compared with {shown(text)}", "want 9.99 or the like")
     if column == "launched_at":

@@ -57,7 +57,7 @@ class Json(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": record.getMessage().rstrip("\n"),
             **_fields(record),
         }
         if record.exc_info:
@@ -71,7 +71,7 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback below where there is one."""
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        message = record.getMessage().rstrip("\n").replace("\n", "\\n").replace("\r", "\\r")
         line = f"{_time(record)} {record.levelname} {record.name}: {message}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 

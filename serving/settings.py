@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     open: bool = False  # without keys, answer others than this machine
+    demo: bool = False  # a shop to try everything in at /
     origins: tuple[str, ...] = ()  # whose pages may ask; CORS
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     log_format: Literal["json", "text"] = "text"

@@ -67,6 +67,7 @@ class Stock:
         self.counts = Counts()
         self._store = store
         self._log: int | None = None  # how far the log was read; None: not yet
+        self._newest = 0  # the newest version that was read or written
         self._masks: WeakKeyDictionary[Catalogue, Masks] = WeakKeyDictionary()
         self._growing: list[Masks] = []
         self._writing = asyncio.Lock()
@@ -103,9 +104,9 @@ class Stock:
                 else:
                     newest[key] = record
             news = [record for record in newest.values() if self._is_news(record)]
-            version = self._log or 0
             if news:
-                version = await self._write(news, by=by, now=now)
+                self._newest = max(self._newest, await self._write(news, by=by, now=now))
+            version = self._newest
             await self._know(
                 (*key, Count(record.quantity, record.at, version)) for key, record in newest.items()
             )
@@ -126,7 +127,8 @@ class Stock:
                 known = [(*key, self.counts.get(*key)) for key in older]
                 again = [Record(id, store, it.quantity, it.at) for id, store, it in known if it]
                 await self._write(again, by="stock", now=now)
-        self._log = max(version, self._log or 0)
+        self._log = version
+        self._newest = max(self._newest, version)
 
     async def follow(self, clock: Callable[[], float]) -> None:
         """Look again and again until cancelled, whatever the store does."""

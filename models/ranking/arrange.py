@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.ranking.fuse import blend, boosted
-from models.ranking.greedy import POOL, fill
+from models.ranking.greedy import fill
 from models.scorer import Codes, Scores
 
 __all__ = ["NOTHING", "PLAIN", "Arrangement", "arrange", "arrangement", "blend", "boosted"]
@@ -102,7 +102,7 @@ def arrange(
     greatest (1 - spread) * relevance - spread * likeness (MMR, Carbonell & Goldstein 1998):
     relevance is the score, from 0 for the least candidate that may stand to 1 for the best;
     likeness is the greatest share of group columns that it has in common with a chosen product.
-    The first POOL candidates that may stand are looked at; others fill up behind, in their order.
+    The first 500 candidates that may stand are looked at; others fill up behind, in their order.
     """
     before = _NEW if chosen is None else chosen
     found: Codes = fill(codes, scores, n, shown, stock, hidden, before, source, by.packed)

@@ -143,12 +143,11 @@ def fill(codes, scores, n, shown, stock, hidden, before, source, by):  # type: i
         if place < n and taken[place] < 0 and _may(code, products, shown, stock, hidden, taken):
             taken[place] = code
 
-    end = len(codes) if len(masks) or spread > 0 else 0
-    gone = np.zeros(end, np.bool_)  # a candidate that can't stand never can again
+    # A candidate that can't stand never can again; where none is passed over, none is marked.
+    gone = np.zeros(len(codes) if len(masks) or spread > 0 else 0, np.bool_)
+    end = len(codes)
     if spread > 0:
         end = _pool(codes, products, shown, stock, hidden, taken, gone)
-    else:
-        end = len(codes)
     spreads = end if spread > 0 else 0
     relevance, likeness = np.zeros(spreads), np.zeros(spreads)
     own = np.full((spreads, len(groups)), -1, np.int32)
@@ -203,6 +202,7 @@ def fill(codes, scores, n, shown, stock, hidden, before, source, by):  # type: i
                     break
             if best < 0 and spread > 0:  # behind the pool the others stand in their order
                 spread, first, end = 0.0, end, len(codes)
+                over[:] = False
                 continue
             if best < 0:
                 break

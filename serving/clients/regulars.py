@@ -56,7 +56,8 @@ class Asked(TypedDict, total=False):
 
     filter: lines such as `price<=30`; all must hold. among: the only products that may be shown.
     product, cart: what is looked at now, for the surfaces product and cart of one customer.
-    store: its stock counts. substitutes: in place of a sold-out product its most alike.
+    store: its stock counts. channel: where it is shown. substitutes: in place of a sold-out product
+    its most alike.
     """
 
     surface: str
@@ -68,6 +69,7 @@ class Asked(TypedDict, total=False):
     product: str
     cart: Sequence[str]
     store: str
+    channel: str
     explain: bool
     substitutes: bool
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from features.keys import Scope
 
-OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
 SHOWN = ("/v1/customers/", "/v1/products/", "/v1/recommendations")
 STOCK = ("/v1/stock", "/v1/stock/")
 

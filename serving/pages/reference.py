@@ -13,6 +13,21 @@ EXAMPLES = {
     "similar": "curl '{host}/v1/products/PRODUCT/similar?n=5'",
     "recommendMany": "curl -H 'content-type: application/json' {host}/v1/recommendations \\\n"
     '  -d \'{{"products": ["PRODUCT", "PRODUCT"], "n": 5}}\'',
+    "recommendBatch": "curl -H 'content-type: application/json' {host}/v1/recommendations:batch \\\n"
+    '  -d \'{{"customers": ["CUSTOMER", "CUSTOMER"], "surface": "win_back"}}\'',
+    "collect": "curl -H 'content-type: application/json' {host}/v1/events \\\n"
+    '  -d \'{{"events": [{{"event_id": "1", "event_type": "purchase", '
+    '"customer_id": "CUSTOMER", "product_id": "PRODUCT"}}]}}\'',
+    "putStock": "curl -X PUT -H 'content-type: application/json' {host}/v1/stock \\\n"
+    '  -d \'{{"items": [{{"product_id": "PRODUCT", "quantity": 0}}]}}\'',
+    "stock": "curl {host}/v1/stock/PRODUCT",
+    "rules": "curl {host}/v1/rules",
+    "rulesLog": "curl {host}/v1/rules/log",
+    "putRule": "curl -X PUT -H 'content-type: application/json' {host}/v1/rules/no-swords \\\n"
+    '  -d \'{{"kind": "block", "where": ["category=Swords"]}}\'',
+    "deleteRule": "curl -X DELETE {host}/v1/rules/no-swords",
+    "tryRules": "curl -H 'content-type: application/json' {host}/v1/rules:dry-run \\\n"
+    '  -d \'{{"rules": {{"no-swords": null}}, "customers": ["CUSTOMER"]}}\'',
     "healthz": "curl {host}/healthz",
     "readyz": "curl {host}/readyz",
     "metrics": "curl {host}/metrics",

@@ -71,7 +71,7 @@ def touched(shelf: Shelf, rule: Rule) -> Touched:
             mask = shelf.catalogue.allowed(_EVERY, rule.filters()).passes
         except Refused as error:
             skipped = error.detail
-        except (KeyError, ValueError, TypeError) as error:
+        except Exception as error:  # whatever a bundle lacks, shoppers are answered
             skipped = f"this bundle's catalogue cannot answer it: {error}"
     return Touched(int(np.count_nonzero(mask)), np.packbits(mask), unknown, skipped)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -96,11 +97,10 @@ def checked(rule: Rule) -> Rule:
 
 def checked_id(id: str) -> str:
     """A rule's id from a path; raises Refused (400)."""
-    try:
-        return msgspec.convert(id, Id)
-    except msgspec.ValidationError:
+    if not re.fullmatch("[A-Za-z0-9_.-]{1,64}", id) or id == "log":
         want = "1 to 64 of letters, digits, _, . and -, and not log"
-        raise Refused(400, f"rule_id must be {want}, got {shown(id)}", "rule_id") from None
+        raise Refused(400, f"rule_id must be {want}, got {shown(id)}", "rule_id")
+    return id
 
 
 def read(value: bytes) -> Rule:

@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -104,19 +104,21 @@ class Embedded:
     async def forget(self, customer_id: str) -> int:
         """Erase her; not a byte of her events is left in the store's files."""
         gone: int = await self._writing().run(
-            lambda database: rows.forget(database, customer_id), after=_truncate
+            lambda database: rows.forget(database, customer_id), of=customer_id, after=_truncate
         )
-        self._written({customer_id})
         return gone
 
     async def change(
         self, topic: str, entries: Sequence[tuple[str, bytes | None]], *, by: str, now: float
     ) -> int:
         """Set or remove keys, all or none; the topic's new version."""
-        version: int = await self._writing().run(
-            lambda database: rows.change(database, topic, entries, by, now)
-        )
-        self._versions[topic] = max(version, self._versions.get(topic, 0))
+
+        def changed(database: sqlite3.Connection) -> int:
+            version = rows.change(database, topic, entries, by, now)
+            self._versions[topic] = max(version, self._versions.get(topic, 0))
+            return version
+
+        version: int = await self._writing().run(changed)
         return version
 
     async def changes(self, topic: str, after: int) -> list[Change]:
@@ -179,10 +181,12 @@ class Embedded:
             self._young[customer_id] = person
             return person
 
-    def _written(self, customers: set[str]) -> None:
-        """Events of these changed; called before anyone is told so."""
+    def _written(self, customers: Iterable[str | None]) -> None:
+        """Events of these may have changed; called before anyone is told so."""
         with self._guard:
             for customer_id in customers:
+                if customer_id is None:
+                    continue
                 self._marks[hash(customer_id) & (SLOTS - 1)] = 1
                 self._young.pop(customer_id, None)
                 self._old.pop(customer_id, None)
@@ -223,4 +227,6 @@ class Embedded:
 
 def _truncate(database: sqlite3.Connection) -> None:
     """Empty the write-ahead log, in which deleted pages still stand."""
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    busy, *_ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("a reader holds what was deleted; it goes when asked again")

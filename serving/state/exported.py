@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from serving.state.store import KEPT_SECONDS
 
 MOST = 50_000  # events of one file
 SOURCE = "server"
+_WRITING = threading.Lock()
 
 Ask = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
@@ -69,11 +71,12 @@ def write(lines: str, path: Path) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}")
-    pq.write_table(table.select(EVENTS.names).cast(EVENTS), beside, compression="zstd")
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync(path.parent)
+    with _WRITING:  # a thread whose caller was cancelled goes on
+        pq.write_table(table.select(EVENTS.names).cast(EVENTS), beside, compression="zstd")
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sync(path.parent)
 
 
 def _plan(database: sqlite3.Connection) -> tuple[int, int, int] | None:

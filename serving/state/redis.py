@@ -146,6 +146,8 @@ class Redis:
 
     async def export(self, folder: Path, *, now: float) -> list[Path]:
         """Write what no file holds yet; one server at a time, the others find nothing to do."""
+        if self._client is None:
+            raise StoreError(f"{self._said} is not open")
         lock = self._client.lock(self._key("exporting"), timeout=600, blocking=False)
         if not await self._do(lambda _: lock.acquire()):
             return []

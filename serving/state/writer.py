@@ -7,8 +7,8 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,27 @@ Job = Callable[[sqlite3.Connection], Any]
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """One caller's wish: events to add, or a job to run inside the transaction."""
+    """One caller's wish: events to add, or a job to run inside the transaction.
+
+    touched: whose events may be others then. after: runs when the transaction stands.
+    """
 
     future: asyncio.Future[Any]
+    touched: frozenset[str | None]
     rows: Sequence[Row] = ()
     job: Job | None = None
-    after: Job | None = None  # runs when the transaction stands
-    result: Any = field(default=None)
+    after: Job | None = None
+    result: Any = None
 
 
 class Writer:
     """One thread, the only one that writes.
 
-    path: the database. written: called in the loop's thread with the customers whose events
-    changed, before any of their callers goes on.
+    path: the database. written: called in the loop's thread with the customers whose events may
+    have changed, also where that failed, before any of their callers goes on.
     """
 
-    def __init__(self, path: Path, written: Callable[[set[str]], None]) -> None:
+    def __init__(self, path: Path, written: Callable[[Iterable[str | None]], None]) -> None:
         self.reason: str | None = None  # why the last transaction failed
         self._path, self._written = path, written
         self._loop = asyncio.get_running_loop()
@@ -55,7 +59,7 @@ class Writer:
         """Add events; durable when this returns."""
         if self._waiting + len(lines) > MOST_WAITING:
             raise StoreError(f"{self._waiting} events wait for {self._path} to take them")
-        waiting = Waiting(self._future(), lines)
+        waiting = Waiting(self._future(), frozenset(line[1] for line in lines), lines)
         self._waiting += len(lines)
         self._queue.put(waiting)
         try:
@@ -64,9 +68,9 @@ class Writer:
             self._waiting -= len(lines)
         return added
 
-    async def run(self, job: Job, after: Job | None = None) -> Any:
-        """What a job gives; durable when this returns."""
-        waiting = Waiting(self._future(), job=job, after=after)
+    async def run(self, job: Job, *, of: str | None = None, after: Job | None = None) -> Any:
+        """What a job, of one customer's events or none, gives; durable when this returns."""
+        waiting = Waiting(self._future(), frozenset((of,)), job=job, after=after)
         self._queue.put(waiting)
         return await waiting.future
 
@@ -86,16 +90,15 @@ class Writer:
         last = False
         while not last:
             group, last = self._gather()
-            touched: set[str] = set()
             error: Exception | None = None
             try:
-                touched = _commit(database, group)
+                _commit(database, group)
             except Exception as problem:  # the thread must live: others wait for it
                 error = problem
                 if database.in_transaction:
                     database.rollback()
             with contextlib.suppress(RuntimeError):  # the loop is gone, and with it who waits
-                self._loop.call_soon_threadsafe(self._settle, group, touched, error)
+                self._loop.call_soon_threadsafe(self._settle, group, error)
         database.close()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
@@ -111,10 +114,11 @@ class Writer:
             one = self._queue.get()
         return group, True
 
-    def _settle(self, group: list[Waiting], touched: set[str], error: Exception | None) -> None:
+    def _settle(self, group: list[Waiting], error: Exception | None) -> None:
         """In the loop's thread: forget what is outdated, then let the callers go on."""
         self.reason = None if error is None else f"{self._path} was not written: {error}"
-        self._written(touched)
+        for one in group:
+            self._written(one.touched)
         for one in group:
             if one.future.done():  # its caller went away
                 continue
@@ -126,10 +130,10 @@ class Writer:
                 one.future.set_exception(error)
 
 
-def _commit(database: sqlite3.Connection, group: list[Waiting]) -> set[str]:
-    """Do what a group wants in one transaction; the customers whose events changed."""
+def _commit(database: sqlite3.Connection, group: list[Waiting]) -> None:
+    """Do what a group wants in one transaction."""
     if not group:
-        return set()
+        return
     database.execute("BEGIN IMMEDIATE")
     first: dict[str, Row] = {}
     for one in group:
@@ -149,4 +153,3 @@ def _commit(database: sqlite3.Connection, group: list[Waiting]) -> set[str]:
     for one in group:
         if one.after is not None:
             one.after(database)
-    return {line[1] for key, line in first.items() if line[1] is not None and key not in known}

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from features.schemas import STAGES
-from serving.masks import Mask
+from serving.catalogue import Mask
 from serving.pages.people import Person, find, person
 from serving.shelf import Shelf
 

@@ -66,7 +66,7 @@ class Exposures:
 
     @property
     def dropped(self) -> int:
-        """Answers that were not logged and never will be: the queue was full, or no text."""
+        """Answers that are lost: the queue was full, the disk in the end, or they are no text."""
         return self._overflown + self._refused
 
     @property
@@ -129,6 +129,10 @@ class Exposures:
     def _end(self) -> None:
         self._flush()
         self._turn()
+        if self._queue:
+            self._overflown += len(self._queue)
+            log.error("%d answers were not logged: %s", len(self._queue), self.reason)
+            self._queue.clear()
 
     def _flush(self) -> None:
         """All that waits, to the disk; what cannot be written goes on waiting."""
@@ -141,7 +145,7 @@ class Exposures:
                 time.sleep(0)  # requests are answered in between
             text = b"".join(parts)
             try:
-                lines = self._open(some[0]).write(text)
+                lines = self._open().write(text) if text else 0
             except OSError as error:
                 self._queue.extendleft(reversed(some))
                 self._fault("write", f"exposures cannot be written to {self.folder}: {error}")
@@ -154,23 +158,28 @@ class Exposures:
         """A line each; without those that are no text, such as half a surrogate pair."""
         try:
             return self._encode([line(one) for one in some])
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return b"".join(map(self._encoded, ([one] for one in some))) if len(some) > 1 else b""
 
-    def _open(self, first: Answer) -> Journal:
+    def _open(self) -> Journal:
+        if self._journal and self._journal.gone:
+            self._close()
         if not self._journal:
-            stamp = datetime.fromtimestamp(first[1], UTC).strftime("%Y%m%dT%H%M%S")
-            self._journal = Journal(self.folder / f"{stamp}-{uuid.uuid4().hex[:12]}{ENDING}")
+            stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
+            self._journal = Journal(self.folder / f"{stamp}{ENDING}")
             self._opened = time.monotonic()
         return self._journal
 
-    def _turn(self, *, found: bool = False) -> None:
-        """Turn every journal that nobody writes to parquet; answers are flushed in between."""
+    def _close(self) -> None:
         if self._journal:
             self._journal.close()
             self._journal = None
-        from serving.trials.rows import turn
 
+    def _turn(self, *, found: bool = False) -> None:
+        """Turn every journal that nobody writes to parquet; answers are flushed in between."""
+        from serving.trials.rows import turn  # Arrow, when it is needed
+
+        self._close()
         try:
             for path in left(self.folder):
                 torn = turn(path, pause=self._pause)
@@ -202,6 +211,7 @@ def line(answer: Answer) -> Line:
      given_above, model, teams) = answer  # fmt: skip
     one = isinstance(model, str)
     if teams:
+        teams = teams if any(test.arm == INTERLEAVED for test in assigned) else None
         assigned = [
             Test(test.experiment, None if test.arm == INTERLEAVED else test.arm)
             for test in assigned

@@ -73,6 +73,11 @@ class Journal:
         self.lines += lines
         return lines
 
+    @property
+    def gone(self) -> bool:
+        """Whether somebody removed it."""
+        return not os.fstat(self._file).st_nlink
+
     def close(self) -> None:
         """Let go of it: anybody may now turn it into a table."""
         os.close(self._file)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.ranking.arrange import NOTHING, Arrangement, arrange, arrangement
+from models.ranking.greedy import POOL
 from models.scorer import Codes
 
 P = 12  # products of the shop
@@ -246,6 +247,18 @@ def test_what_was_chosen_before_is_spread_against_too() -> None:
     first = arrange(ints([0]), FALLING[:1], 3, by, shown=EVERY, stock=EVERY)
     second = arrange(ints([1, 2, 3, 6]), FALLING[:4], 3, by, shown=EVERY, stock=EVERY, chosen=first)
     assert second[0].tolist() == [0, 3, 6]
+
+
+def test_behind_the_first_candidates_that_are_spread_the_others_stand_in_their_order() -> None:
+    products = POOL + 100
+    every = np.ones(products, np.bool_)
+    codes = np.arange(products, dtype=np.int32)
+    kinds = np.where(codes < POOL + 7, 0, codes).astype(np.int32)
+    own = codes == POOL + 30
+    by = arrangement(groups=[kinds], caps=[1], spread=0.5, shares=[(0.25, own)])
+    scores = codes[::-1].astype(np.float32)
+    found = arrange(codes, scores, 5, by, shown=every, stock=every)[0]
+    assert found.tolist() == [0, POOL + 7, POOL + 8, POOL + 30, POOL + 9]
 
 
 def test_arrays_that_may_not_be_written_are_taken_and_left_as_they_were() -> None:

@@ -108,6 +108,7 @@ def shop(bundles: Path, settings: Settings) -> Iterator[Callable[..., TestClient
     with contextlib.ExitStack() as stack:
 
         def open(**change: object) -> TestClient:
+            stack.close()  # a shop's state is one server's
             published(bundles, **change)
             client = TestClient(create(settings), raise_server_exceptions=False)
             return stack.enter_context(client)
@@ -124,6 +125,13 @@ def client(shop: Callable[..., TestClient]) -> TestClient:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Path], str]]:
     """Start `python -m serving` on a folder of bundles; gives its address once it answers."""
+    with serving() as start:
+        yield start
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Callable[[Path], str]]:
+    """The same for as long as it is wanted."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(bundles: Path) -> str:

@@ -14,7 +14,7 @@ from serving.problems import Refused
 TEXTS = st.text(min_size=1, max_size=12)
 VALUES = {
     **dict.fromkeys(TEXT, TEXTS),
-    "price": st.floats(0, 1e12).map(abs),
+    "price": st.integers(-(10**15), 10**15).map(lambda thousandths: thousandths / 1000),
     "launched_at": st.dates(),
     "replenishable": st.booleans(),
 }
@@ -60,6 +60,7 @@ def test_a_line_says_a_column_an_operator_and_values(
         ("price", "no operator after price at character 6, want =, !=, <, <=, > or >="),
         ("category<Tea", "category has no order at character 9, want = or !="),
         ("price<=cheap", "price is compared with 'cheap' at character 8, want 9.99"),
+        ("price<1" + "0" * 16, "price is compared with '10000000000000000' at character 7"),
         ("price<1e3", "price is compared with '1e3' at character 7"),
         ("price<1|2", '< takes one value at character 8, want no "|"'),
         ("price=<3", "got '<3' at character 7"),
@@ -99,10 +100,9 @@ def test_nothing_but_a_filter_or_a_refusal_comes_of_any_line(
 ) -> None:
     try:
         one = parse(line[:place] + more + line[place:])
-    except Refused as refused:
-        assert refused.status == 400
-    else:
-        assert parse(str(one)) == one
+    except Refused:
+        return
+    assert parse(str(one)) == one
 
 
 def test_the_shorthand_says_the_same_as_filters() -> None:

@@ -168,7 +168,7 @@ def test_a_supplier_may_change_stock_of_her_own_and_an_operator_all(place, add):
     assert it.admit(api_key(hers), needed("PUT", "/v1/stock"), 0.0).supplier == "s1"
     assert it.admit(api_key(his), needed("PUT", "/v1/stock"), 0.0).supplier is None
     assert it.admit(api_key(both), needed("PUT", "/v1/stock"), 0.0).supplier is None
-    for path in ("/v1/rules", "/metrics", "/"):
+    for path in ("/v1/rules", "/metrics", "/inspect"):
         assert refusal(lambda path=path: it.admit(api_key(hers), needed("PUT", path), 0.0))
     assert refusal(lambda: it.admit(api_key(storefront), needed("PUT", "/v1/stock"), 0.0))
 
@@ -198,9 +198,10 @@ def test_a_browser_gives_an_operators_key_as_password_where_it_only_reads(place,
         ("GET", "/v1/stock", "operator"),
         ("PUT", "/v1/rules", "operator"),
         ("GET", "/metrics", "operator"),
-        ("GET", "/", "operator"),
+        ("GET", "/inspect", "operator"),
         ("GET", "/whatever/comes", "operator"),
         ("GET", "/healthzz", "operator"),
+        ("GET", "/", None),
         ("GET", "/healthz", None),
         ("GET", "/readyz", None),
         ("GET", "/openapi.json", None),

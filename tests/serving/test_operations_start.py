@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_several_shops_want_keys_each(tmp_path):
 def test_every_line_it_writes_is_json_where_that_was_asked_for(publish, tmp_path):
     publish()
     logged = {"log_format": "json", "log_level": "debug"}
-    with started(bundles=tmp_path, **logged) as (process, url):
+    with started(bundles=tmp_path / "bundles", **logged) as (process, url):
         status, headers, _ = ask(
             f"{url}/v1/customers/c0/recommendations", **{"x-request-id": "r-1"}
         )
@@ -110,16 +111,12 @@ def test_every_line_it_writes_is_json_where_that_was_asked_for(publish, tmp_path
 
 
 def test_a_key_made_while_it_runs_shuts_it_and_opens_it_to_its_holder(publish, tmp_path):
-    bundles = tmp_path / "bundles"
-    bundles.mkdir()
-    publish(root=bundles)
-    from datetime import UTC, datetime
-
-    with started(bundles=bundles) as (_, url):
+    publish()
+    with started(bundles=tmp_path / "bundles") as (_, url):
         path = f"{url}/v1/customers/c0/recommendations"
         assert ask(path)[0] == 200
         now = datetime(2026, 5, 1, tzinfo=UTC)
-        _, secret = keys.add(tmp_path / "keys.json", scopes=["storefront"], now=now, rate=3)
+        _, secret = keys.add(tmp_path / "keys.json", scopes=["storefront"], now=now, rate=0.1)
         for _ in range(200):
             status, headers, body = ask(path)
             if status == 401:
@@ -129,9 +126,8 @@ def test_a_key_made_while_it_runs_shuts_it_and_opens_it_to_its_holder(publish, t
         assert headers["content-type"] == "application/problem+json"
         assert json.loads(body)["status"] == 401
         key = {"authorization": f"Bearer {secret}"}
-        statuses = [ask(path, **key)[0] for _ in range(6)]
-        assert statuses[0] == 200
-        assert 429 in statuses
+        statuses = [ask(path, **key)[0] for _ in range(2)]
+        assert statuses == [200, 429]
         assert ask(f"{url}/metrics", **key)[0] == 403
         for open in ("/healthz", "/readyz", "/openapi.json", "/docs"):
             assert ask(url + open)[0] == 200
@@ -139,7 +135,7 @@ def test_a_key_made_while_it_runs_shuts_it_and_opens_it_to_its_holder(publish, t
 
 def test_told_to_leave_it_is_unready_at_once_and_answers_on_until_it_goes(publish, tmp_path):
     publish()
-    with started(bundles=tmp_path, drain_seconds=1.5) as (process, url):
+    with started(bundles=tmp_path / "bundles", drain_seconds=1.5) as (process, url):
         assert ask(f"{url}/readyz")[0] == 200
         process.send_signal(signal.SIGTERM)
         for _ in range(50):
@@ -157,7 +153,10 @@ def test_told_to_leave_it_is_unready_at_once_and_answers_on_until_it_goes(publis
 @pytest.mark.parametrize("times", [1, 2])
 def test_without_a_drain_or_told_twice_it_goes_at_once(publish, tmp_path, times):
     publish()
-    with started(bundles=tmp_path, drain_seconds=0 if times == 1 else 600) as (process, url):
+    with started(bundles=tmp_path / "bundles", drain_seconds=0 if times == 1 else 600) as (
+        process,
+        url,
+    ):
         assert ask(f"{url}/healthz")[0] == 200
         for _ in range(times):
             process.send_signal(signal.SIGTERM)

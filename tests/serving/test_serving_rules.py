@@ -23,10 +23,11 @@ def catalogue(**columns: list) -> pa.Table:
 
 
 def test_an_answer_has_every_field_and_ranks_from_one(client):
-    answer = client.get(f"{ASKED}?n=2&surface=cart").json()
-    assert list(answer) == ["request_id", "model", "surface", "items", "fallback", "warnings"]
+    answer = client.get(f"{ASKED}?n=2&surface=home").json()
+    fields = ["request_id", "model", "surface", "experiments", "items", "fallback", "warnings"]
+    assert list(answer) == fields
     assert answer["model"] == {"name": "near", "version": "1"}
-    assert (answer["surface"], answer["fallback"], answer["warnings"]) == ("cart", False, [])
+    assert (answer["surface"], answer["fallback"], answer["warnings"]) == ("home", False, [])
     best = answer["items"][0]
     assert list(best) == ["product_id", "rank", "score", "source", "reason"]
     assert (best["product_id"], best["rank"], best["source"]) == ("p2", 1, "near")
@@ -177,7 +178,7 @@ def test_a_shop_without_a_catalogue_or_popular_products_still_answers(shop):
     assert ids(client.get(f"{ASKED}?n=1").json()) == ["p2"]
     assert client.get("/v1/customers/nobody/recommendations").json()["items"] == []
     assert client.get(f"{ASKED}?category=Books").json()["items"] == []
-    assert client.get("/").status_code == 200
+    assert client.get("/inspect").status_code == 200
 
 
 def test_a_session_is_answered_from_its_products_and_without_them(client):

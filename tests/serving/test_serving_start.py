@@ -11,24 +11,26 @@ import pytest
 
 FOREIGN = ("prefect", "mlflow", "implicit", "pandas", "pyspark", "torch", "pipelines", "fastapi")
 GUARD = """
-import asyncio, os, sys
+import asyncio, os, sys, time
 from serving.app import create
 from serving.settings import read
 app = create(read(os.environ))
 async def main():
-    async with app.router.lifespan_context(app):
-        watch = app.state.watch
-        assert watch.shelf is not None, watch.reason
+    async with app.app.router.lifespan_context(app.app):
+        desk = next(iter(app.state.desks.values()))
+        assert desk.watch.shelf is not None, desk.watch.reason
         from serving.questions import Question
-        from serving.ranker import for_customer, for_session
-        for question in (Question(), Question(exclude=("p1",), n=10)):
-            assert for_customer(watch.shelf, "c0", question).items
-        assert for_session(watch.shelf, ["p0"], Question()).items
-        from serving.endpoints import Desk
-        from serving.metrics import Metrics
+        from serving.state import EMPTY, Event
+        for question in (Question(), Question(exclude=("p1",), n=10), Question(surface="cart")):
+            asked = desk.ask("c0", question, EMPTY, at=time.time())
+            assert desk.answer(asked, desk.ranked(asked)).items
+        asked = desk.ask_session(["p0"], Question(), at=time.time())
+        assert desk.answer(asked, desk.ranked(asked)).items
+        event = Event(event_id="1", event_type="view_item", customer_id="c0", product_id="p0")
+        await desk.store.add([event], now=time.time())
         from serving.pages.look import Look
         from serving.pages.shop import shop
-        assert shop(Desk(watch, Metrics(), largest_body=1), watch.shelf, Look(q="c", product="p0"))
+        assert shop(desk, desk.watch.shelf, Look(q="c", product="p0"))
 asyncio.run(main())
 print(",".join(sorted({name.split(".")[0] for name in sys.modules})))
 """
