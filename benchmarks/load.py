@@ -5,7 +5,7 @@ answer is whole. It runs as a process of its own, the same for every server that
 
     python benchmarks/load.py --port 8000 --requests FILE --connections 32 --seconds 5
 
-FILE: JSON, a list of {"path": ..., "body": ...}; a body makes it a POST. Prints one JSON object.
+FILE: JSON, a list of {"path": ..., "body": ..., "headers": {...}}; a body makes it a POST. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
 def raw(ask: dict[str, Any], host: str) -> bytes:
     """The bytes of one request."""
     head = f"Host: {host}\r\nAccept: */*\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in ask.get("headers", {}).items())
     if "body" not in ask:
         return f"GET {ask['path']} HTTP/1.1\r\n{head}\r\n".encode()
     body = json.dumps(ask["body"]).encode()

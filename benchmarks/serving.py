@@ -1,8 +1,10 @@
-"""Serving: one als model in, requests per second of four servers side by side out.
+"""Serving: one als model in, requests per second of servers side by side out.
 
-    python benchmarks/serving.py [--customers 20000] [--products 5000] [--json FILE]
+    python benchmarks/serving.py [--customers 100000] [--products 100000] [--json FILE]
 
-ours    `python -m serving` on the published bundle
+ours    `python -m serving` on the published bundle with everything on: an API key, stock counts,
+        seen products dropped, rules (a block, a boost, a share), at most three products of one
+        category and brand, what is shown logged
 bare    hello as JSON, Starlette on the same uvicorn with the same options
 naive   FastAPI calling implicit's `recommend` for each request, the same options
 mlflow  `mlflow models serve` of the same model as a pyfunc
@@ -48,6 +50,7 @@ class Server:
     asks: list[dict[str, Any]]
     port: int = 0
     results: list[dict[str, float]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def median(self, what: str) -> float:
         """The middle of its rounds."""
@@ -57,8 +60,8 @@ class Server:
 def main() -> None:
     """Make the model, start the servers, ask them in turn, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--products", type=int, default=5_000)
+    parser.add_argument("--customers", type=int, default=100_000)
+    parser.add_argument("--products", type=int, default=100_000)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -114,7 +117,7 @@ def make(folder: Path, given: argparse.Namespace) -> list[Server]:
     id = bundle.write(
         folder / "bundles",
         recommender,
-        products=pa.table({"product_id": ids, "title": [f"The {id}" for id in ids]}),
+        products=catalogue(ids),
         customers=pa.table(
             {"customer_id": recommender.customers, "lifecycle_stage": recommender.customers}
         ),
@@ -141,8 +144,61 @@ def make(folder: Path, given: argparse.Namespace) -> list[Server]:
     return listed(folder, asked)
 
 
+def catalogue(ids: list[str]) -> Any:
+    """A catalogue with what rules and diversity look at."""
+    import pyarrow as pa
+
+    count = range(len(ids))
+    return pa.table(
+        {
+            "product_id": ids,
+            "title": [f"The {id}" for id in ids],
+            "category": [f"category {i % 40}" for i in count],
+            "brand": [f"brand {i % 700}" for i in count],
+            "supplier_id": [f"supplier {i % 150}" for i in count],
+            "price": [1 + i % 90 + 0.99 for i in count],
+        }
+    )
+
+
+SHOP = """
+[surfaces.home]
+limits = { category = 3, brand = 3 }
+"""
+RULES = {
+    "no-seven": {"kind": "block", "where": ["brand=brand 7"]},
+    "season": {"kind": "boost", "where": ["category=category 3|category 9"], "factor": 1.2},
+    "partner": {"kind": "share", "where": ["supplier=supplier 11"], "share": 0.1},
+}
+
+
+def dress(server: Server, folder: Path) -> None:
+    """What a shop does while its server runs: counts of stock, and rules."""
+    products = json.loads((folder / "naive" / "ids.json").read_text())["products"]
+    items = [{"product_id": id, "quantity": i % 20} for i, id in enumerate(products)]
+    for start in range(0, len(items), 10_000):
+        put(server, "/v1/stock", {"items": items[start : start + 10_000]})
+    for name, rule in RULES.items():
+        put(server, f"/v1/rules/{name}", rule)
+
+
+def put(server: Server, path: str, body: Any) -> None:
+    """One change; raises where it is refused."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", **server.headers},
+        method="PUT",
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+
+
 def listed(folder: Path, asked: list[str]) -> list[Server]:
-    """The four servers, asked for the same customers."""
+    """The servers, asked for the same customers."""
+    from datetime import UTC, datetime
+
+    from features import keys
+
     uvicorn = [sys.executable, "-m", "uvicorn", *SERVER, "--app-dir", str(HERE), "--port", "{port}"]
     mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     path = "/customers/{}/recommendations"
@@ -150,12 +206,17 @@ def listed(folder: Path, asked: list[str]) -> list[Server]:
         {"path": "/invocations", "body": {"dataframe_records": [{"customer_id": id}]}}
         for id in asked
     ]
+    (folder / "shop.toml").write_text(SHOP)
+    scopes = ["storefront", "operator"]
+    _, secret = keys.add(folder / "keys.json", scopes=scopes, now=datetime.now(UTC))
+    key = {"X-API-Key": secret}
     return [
         Server(
             "ours",
             [sys.executable, "-m", "serving"],
             {"REGULARS_BUNDLES": str(folder / "bundles"), "REGULARS_LOG_LEVEL": "warning"},
-            [{"path": "/v1" + path.format(id)} for id in asked],
+            [{"path": "/v1" + path.format(id), "headers": key} for id in asked],
+            headers=key,
         ),
         Server("bare", [*uvicorn, "hello_app:app"], {}, [{"path": "/"}]),
         Server(
@@ -185,6 +246,8 @@ def running(server: Server, folder: Path) -> Iterator[None]:
         )
     try:
         wait(server, process, folder)
+        if server.name == "ours":
+            dress(server, folder)
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -198,7 +261,7 @@ def wait(server: Server, process: subprocess.Popen[bytes], folder: Path) -> None
     body = json.dumps(first["body"]).encode() if "body" in first else None
     url = f"http://127.0.0.1:{server.port}{first['path']}"
     for _ in range(600):
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json", **server.headers})
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 answer = response.read().decode()

@@ -1,9 +1,11 @@
-"""Statistics: simulated tests in, whether they err as often as they promise out.
+"""Statistics: simulated tests and worlds in, whether they err as often as they promise out.
 
-    .venv/bin/python benchmarks/statistics.py --tests 500 --json statistics.json
+    .venv/bin/python benchmarks/statistics.py --tests 500 --worlds 200 --json statistics.json
 
-What is simulated, and what each rate means: benchmarks/live_tests.py. Beside each rate stands the
-interval that so many tests leave around the rate that was promised (binomial, 95 %).
+First live tests: what is simulated, and what each rate means, benchmarks/live_tests.py. Beside each
+rate stands the interval that so many tests leave around the rate that was promised (binomial,
+95 %). Then off-policy estimates: how often their intervals hold the truth,
+benchmarks/statistics_replay.py.
 
 The file is called as a module of the standard library, and a script's folder is looked through
 first: it takes its folder out, and is the standard module to any other script beside it.
@@ -29,16 +31,17 @@ def main() -> None:
     import json
     import time
 
-    from benchmarks import live_tests
+    from benchmarks import live_tests, statistics_replay
 
-    parser = argparse.ArgumentParser(description="How often tests err, and what they see.")
-    parser.add_argument("--tests", type=int, default=500)
+    parser = argparse.ArgumentParser(description="How often tests and estimates err.")
+    parser.add_argument("--tests", type=int, default=500, help="0: none")
+    parser.add_argument("--worlds", type=int, default=200, help="0: none")
     parser.add_argument("--effect", type=float, default=0.12, help="relative, where there is one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     start, rows = time.perf_counter(), []
-    for row in live_tests.run(given.tests, given.seed, given.effect):
+    for row in live_tests.run(given.tests, given.seed, given.effect) if given.tests else ():
         low, high = row["expected"] or (None, None)
         print(
             f"{row['what']:58} {row['called']:4d} of {row['tests']:4d} {row['rate']:6.1%}"
@@ -47,9 +50,12 @@ def main() -> None:
             flush=True,
         )
         rows.append(row)
+    seed = given.seed + 1  # the one that docs/off-policy.md prints
+    worlds = statistics_replay.show(given.worlds, seed=seed) if given.worlds else []
     print(f"{time.perf_counter() - start:.0f} s")
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+        told = {"tests": rows, "worlds": worlds}
+        given.json.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

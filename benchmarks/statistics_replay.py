@@ -19,17 +19,15 @@ of answered worlds whose 95% interval holds the truth. percentile: the same of t
 bootstrap over visitors (`intervals.mean_interval` on the same contributions). refused: worlds
 without an answer.
 
-With REGULARS_DATA, the Open Bandit sample too: each policy's value from the other's log.
+With REGULARS_DATA, the Open Bandit sample too (`benchmarks/open_bandit.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -37,13 +35,13 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parents[1]
 if sys.path[0] == str(ROOT / "benchmarks"):  # else features.py here would be the package `features`
     sys.path[0] = str(ROOT)
 
+from benchmarks.open_bandit import open_bandit  # noqa: E402
 from features.synthetic import generate, true_interest  # noqa: E402
 from models.evaluation import replay, slates  # noqa: E402
 from models.evaluation.intervals import Interval, mean_interval  # noqa: E402
@@ -54,7 +52,6 @@ PLACES, SHELF, VISITORS = 3, 20, 1500
 RARE = 0.06
 SEEN = np.array([1.0, 0.7, 0.5])  # how often each place is looked at, clicks by place
 TARGETS = {"near": 0.5, "far": 0.8, "opposite": -1.5}  # how sharply interest is followed
-DATA = Path(os.environ.get("REGULARS_DATA", "../shared/data"))
 
 
 class World(NamedTuple):
@@ -81,21 +78,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    rows = run(given.worlds, seed=given.seed)
-    print(f"{given.worlds} worlds")
-    print("clicks             target    estimator           truth    bias %       coverage"
-          "  percentile  refused")  # fmt: skip
-    for row in rows:
-        print(
-            f"{row['clicks']:<18} {row['target']:<9} {row['estimator']:<18} {row['truth']:>7.4f}"
-            + ("" if np.isnan(row["bias"]) else f"{row['bias']:>8.1f} ±{row['error']:<5.1f}")
-            + f"{_percent(row['coverage'])} {_percent(row['percentile'])} {row['refused']:>8}"
-        )
-    bandit = open_bandit() if (DATA / "open_bandit.parquet").exists() else []
+    rows = show(given.worlds, seed=given.seed)
+    bandit = open_bandit()
     for row in bandit:
         print(" ".join(f"{key} {value}" for key, value in row.items()))
     if given.json:
         given.json.write_text(json.dumps({"worlds": rows, "open_bandit": bandit}, indent=1))
+
+
+def show(worlds: int, *, seed: int) -> list[dict[str, Any]]:
+    """Print the table of `run`, and give it."""
+    rows = run(worlds, seed=seed)
+    print(f"{worlds} worlds")
+    print("clicks             target    estimator           truth    bias %       coverage"
+          "  percentile  refused")  # fmt: skip
+    for row in rows:
+        bias = "" if np.isnan(row["bias"]) else f"{row['bias']:>8.1f} ±{row['error']:<5.1f}"
+        print(
+            f"{row['clicks']:<18} {row['target']:<9} {row['estimator']:<18} {row['truth']:>7.4f}"
+            f"{bias:<15}{_percent(row['coverage'])} {_percent(row['percentile'])} "
+            f"{row['refused']:>8}",
+            flush=True,
+        )
+    return rows
 
 
 def run(worlds: int, *, seed: int) -> list[dict[str, Any]]:
@@ -162,8 +167,9 @@ def judged(clicks: str, name: str, logs: Logs, reward: Floats, truth: float) -> 
     }
 
     def say(label: str, got: Replay, scale: float, way: str) -> Iterator[Outcome]:
+        always = ("snips",) if way in ("cascade", "list") else ("ips", "snips")
         for key in ("ips", "snips", "clipped", "dr"):
-            if key in got.values or (got.refused and key in ("ips", "snips")):
+            if key in got.values or (got.refused and key in always):
                 beside = None
                 if key == "ips" and not got.refused:
                     beside = _percentile(weighted[way].sum(axis=1) * scale, logs.visitor)
@@ -242,57 +248,6 @@ def draw(world: World, chance: Floats, rng: np.random.Generator) -> Logs:
     return Logs(exposures, target, shown, wanted / propensity, visitor)
 
 
-def open_bandit() -> list[dict[str, Any]]:
-    """Each policy's clicks an exposure from the other's log, beside what it truly had."""
-    every = pq.read_table(DATA / "open_bandit.parquet")
-    rows = []
-    for campaign in ("men", "women"):
-        for target, log in (("random", "bts"), ("bts", "random")):
-            truth, exposures, policy = bandit_case(every, campaign, target=target, log=log)
-            got = replay.value(exposures, policy, seed=1)
-            row: dict[str, Any] = {"campaign": campaign, "target": target, "log": log}
-            row |= {"truth": truth, "effective": round(got.overlap.effective, 1)}
-            for name, value in got.values.items():
-                row[name] = [round(part, 5) for part in (value.mean, value.low, value.high)]
-            rows.append(row | {"refused": got.refused})
-    return rows
-
-
-def bandit_case(
-    every: pa.Table, campaign: str, *, target: str, log: str
-) -> tuple[float, pa.Table, pa.Table]:
-    """The target's own click rate, the other's exposures, and the target's distribution.
-
-    random is uniform over the campaign's items. What bts would show is how often it showed each
-    item at each position of its own log: obp computes the like by drawing from its priors.
-    """
-    of = every.filter(pc.equal(every["campaign"], campaign))
-    ours, theirs = (of.filter(pc.equal(of["policy"], name)) for name in (target, log))
-    exposures = pa.table(
-        {
-            "request_id": [f"r{row}" for row in range(theirs.num_rows)],
-            "position": theirs["position"],
-            "product_id": theirs["item_id"].cast(pa.string()),
-            "propensity": theirs["propensity_score"],
-            "reward": theirs["click"],
-        }
-    )
-    position, item = ours["position"].to_numpy(), ours["item_id"].to_numpy()
-    places, items = np.unique(position), np.unique(item)
-    count = np.ones((len(places), len(items)))
-    if target != "random":
-        count[:] = 0
-        np.add.at(count, (np.searchsorted(places, position), np.searchsorted(items, item)), 1)
-    policy = pa.table(
-        {
-            "position": np.repeat(places, len(items)),
-            "product_id": pa.array(np.tile(items, len(places))).cast(pa.string()),
-            "probability": (count / count.sum(axis=1, keepdims=True)).ravel(),
-        }
-    )
-    return float(pc.mean(ours["click"]).as_py()), exposures, policy
-
-
 def soft(values: Floats) -> Floats:
     """Softmax of each row."""
     powers = np.exp(values - values.max(axis=1, keepdims=True))
@@ -311,9 +266,8 @@ def _percentile(of_request: Floats, visitor: npt.NDArray[np.int64]) -> Interval:
 
 
 def _covered(pairs: list[tuple[float, Interval]]) -> float:
-    return (
-        float(np.mean([got.low <= truth <= got.high for truth, got in pairs])) if pairs else np.nan
-    )
+    held = [got.low <= truth <= got.high for truth, got in pairs]
+    return float(np.mean(held)) if held else np.nan
 
 
 def _percent(share: float) -> str:
@@ -325,6 +279,4 @@ def _share(off: float, truths: Floats) -> float:
 
 
 if __name__ == "__main__":
-    start = time.perf_counter()
     main()
-    print(f"{time.perf_counter() - start:.0f} s")

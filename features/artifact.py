@@ -12,8 +12,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,20 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _sums(paths: Iterable[Path]) -> dict[Path, str]:
+    """The sha256 of each file, of several at once."""
+    largest_first = sorted(paths, key=lambda path: -path.stat().st_size)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1), initializer=_behind_others) as pool:
+        return dict(zip(largest_first, pool.map(sha256, largest_first), strict=True))
+
+
+def _behind_others() -> None:
+    """Let this thread wait where another one of the process, such as a server's, has work."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file's text; a reader sees the old or the new, a crash leaves one of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,13 +96,14 @@ def sync(directory: Path) -> None:
 
 def files(directory: Path) -> dict[str, dict[str, Any]]:
     """Each file below a directory but its manifest, with size and sha256."""
+    paths = [p for p in sorted(directory.rglob("*")) if p.is_file() and p != directory / MANIFEST]
+    sums = _sums(paths)
     return {
         path.relative_to(directory).as_posix(): {
             "bytes": path.stat().st_size,
-            "sha256": sha256(path),
+            "sha256": sums[path],
         }
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and path != directory / MANIFEST
+        for path in paths
     }
 
 
@@ -125,8 +143,12 @@ def verify(directory: Path) -> dict[str, Any]:
         path = directory / name
         if not path.is_file():
             raise Missing(f"{path} is gone, the manifest names it")
-        if path.stat().st_size != said["bytes"] or sha256(path) != said["sha256"]:
+        if path.stat().st_size != said["bytes"]:
             raise Damaged(f"{path} is not what its manifest says")
+    sums = _sums(directory / name for name in manifest["files"])
+    for name, said in manifest["files"].items():
+        if sums[directory / name] != said["sha256"]:
+            raise Damaged(f"{directory / name} is not what its manifest says")
     return manifest
 
 

@@ -22,6 +22,7 @@ from features.artifact import Damaged, digest, files, staged, verify
 from models.bundling import tables
 from models.bundling.files import open_array, open_table, save_array, save_table
 from models.bundling.lists import save_lists, save_similar
+from models.bundling.rows import RowOf, slots
 from models.history import Codes, Scores
 from models.purchases import Purchases, nothing
 from models.recommender import Recommender
@@ -38,7 +39,7 @@ class Bundle:
     similar_products, similar_scores: (products, S), the same.
     together_products, together_scores: (products, T), what is bought in the same orders; the same.
     popular: (popular,) product codes, most popular first.
-    bought: what each customer bought, by row.
+    bought: what each customer bought, by row. row_of: row of a customer.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Bundle:
     together_scores: Scores
     popular: Codes
     bought: Purchases
+    row_of: RowOf
 
     @property
     def seen(self) -> Seen:
@@ -96,6 +98,7 @@ def write(
         save_table(beside / "products.arrow", catalogue)
         people = tables.customers(recommender.customers, customers)
         save_table(beside / "customers.arrow", people)
+        save_array(beside / _SLOTS, slots(people["customer_id"].combine_chunks()))
         codes = tables.codes(popular, recommender.products)
         save_array(beside / "popular.npy", codes[codes >= 0])
         save_lists(beside, recommender, catalogue, seen=seen, length=length)
@@ -131,6 +134,7 @@ def open_bundle(directory: Path) -> Bundle:
             **{name: open_array(directory / f"{name}.npy") for name in _ARRAYS},
             **_together(directory, products.num_rows, named=manifest["files"]),
             bought=_bought(directory, customers.num_rows, named=manifest["files"]),
+            row_of=_rows(directory, customers["customer_id"], named=manifest["files"]),
         )
         _check(bundle)
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
@@ -141,6 +145,7 @@ def open_bundle(directory: Path) -> Bundle:
 
 _ARRAYS = ("lists_products", "lists_scores", "similar_products", "similar_scores", "popular")
 _TOGETHER = ("together_products", "together_scores")
+_SLOTS = "customers_slots.npy"
 _BOUGHT = ("bought_starts", "bought_products", "bought_days", "bought_orders")
 
 
@@ -156,6 +161,12 @@ def _bought(directory: Path, customers: int, *, named: Any) -> Purchases:
     if f"{_BOUGHT[0]}.npy" not in named:
         return nothing(customers)
     return Purchases(*(open_array(directory / f"{name}.npy") for name in _BOUGHT))
+
+
+def _rows(directory: Path, ids: pa.ChunkedArray, *, named: Any) -> RowOf:
+    plain = ids.chunk(0) if ids.num_chunks == 1 else ids.combine_chunks()
+    found = open_array(directory / _SLOTS) if _SLOTS in named else slots(plain)
+    return RowOf(found, plain)
 
 
 def _check(bundle: Bundle) -> None:
@@ -187,7 +198,7 @@ def _check(bundle: Bundle) -> None:
 def _check_codes(name: str, codes: Codes, least: int, products: int) -> None:
     if codes.dtype != np.int32:
         raise ValueError(f"{name} are {codes.dtype}, want int32")
-    if codes.size and not least <= codes.min() <= codes.max() < products:
+    if codes.size and not least <= int(codes.min()) <= int(codes.max()) < products:
         raise ValueError(f"{name} names products beyond the {products} there are")
 
 

@@ -68,13 +68,13 @@ def write(
 def read(directory: Path, *, verify_files: bool = True) -> Saved:
     """What `write` wrote; raises Missing or Damaged. Imports the one module of its model.
 
-    verify_files: compare every checksum first.
+    verify_files: compare every checksum first; else the caller did.
     """
     manifest = verify(directory) if verify_files else _manifest(directory)
     if manifest.get("format") != FORMAT:
         raise Damaged(f"{directory} has format {manifest.get('format')!r}, want {FORMAT}")
-    customers = IdMap.load(directory / "customers.arrow")
-    products = IdMap.load(directory / "products.arrow")
+    customers = IdMap.load(directory / "customers.arrow", verified=True)
+    products = IdMap.load(directory / "products.arrow", verified=True)
     arrays = {name: _open(directory / f"{name}.npy") for name in manifest["arrays"]}
     try:
         history = _history(arrays, (len(customers), len(products)))

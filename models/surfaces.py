@@ -17,6 +17,7 @@ SOURCES = ("model", "session", "alike", "together", "again", "recent", "new", "p
 GROUPS = ("category", "brand", "supplier")
 NAME = re.compile("[a-z0-9_-]{1,40}")
 MOST = 100  # slots
+_MODEL_ALONE = (("model", 1.0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Surface:
         click steps behind the others; 0 never.
     """
 
-    sources: tuple[tuple[str, float], ...] = (("model", 1.0),)
+    sources: tuple[tuple[str, float], ...] = _MODEL_ALONE
     bought: Bought = "recent"
     viewed: Keep = "keep"
     cart: Keep = "drop"
@@ -50,15 +51,23 @@ class Surface:
     explore: float = 0.0
     rotate: int = 0
 
+    @property
+    def simple(self) -> bool:
+        """Whether a published list is its whole answer, for whom nothing happened since."""
+        return (
+            self.sources == _MODEL_ALONE
+            and self.bought in ("recent", "keep")
+            and not self.explore
+            and not self.rotate
+        )
+
 
 READY: dict[str, Surface] = {
     "home": Surface(),
     "product": Surface((("alike", 1.0), ("together", 0.5)), viewed="drop"),
     "cart": Surface((("together", 1.0), ("alike", 0.3)), fallback=("model", "popular")),
     "buy_again": Surface((("again", 1.0),), bought="only", fallback=("model", "popular")),
-    "win_back": Surface(
-        (("model", 1.0), ("again", 1.0), ("new", 0.5)), limits=(("category", 3),)
-    ),
+    "win_back": Surface((("model", 1.0), ("again", 1.0), ("new", 0.5)), limits=(("category", 3),)),
     "search_empty": Surface((("model", 1.0), ("popular", 0.5)), limits=(("category", 3),)),
     "live": Surface((("session", 1.0), ("model", 0.5)), fallback=("model", "popular")),
 }

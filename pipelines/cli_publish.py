@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,9 @@ from pipelines.console import (
     table,
 )
 
+if TYPE_CHECKING:
+    from pipelines.steps import Job
+
 VersionArgument = Annotated[
     str | None, typer.Argument(help="A registered version's number.", show_default=False)
 ]
@@ -34,6 +38,10 @@ def publish(
     hold: Annotated[
         bool, typer.Option("--hold", help="Make the bundle, leave promoting to `promote`.")
     ] = False,
+    lists: Annotated[
+        Path | None,
+        typer.Option(help="Then write every customer's list to this folder as parquet."),
+    ] = None,
     why: WhyOption = "",
     shop: ShopOption = None,
     set_: SetOption = None,
@@ -74,7 +82,7 @@ def publish(
             out.show(
                 f"{state}: version {done['version']}, {done['model']}, bundle {done['bundle']}"
             )
-        out.done({**done, "decision": decision})
+        out.done({**done, "decision": decision, **_lists(work, lists, done["bundle"])})
 
 
 def promote(
@@ -167,6 +175,19 @@ def log(
         out.done({"records": chain.records, "problems": chain.problems})
     if verify and chain.problems:
         raise typer.Exit(1)
+
+
+def _lists(work: Job, folder: Path | None, bundle: str | None) -> dict[str, Any]:
+    """Write the lists of the bundle just made, else of what serves, where they are wanted."""
+    if folder is None:
+        return {}
+    from pipelines import lists
+    from pipelines import publish as publishing
+
+    bundle = bundle or publishing.serving(work.workspace)
+    if bundle is None:
+        raise publishing.PublishError("nothing serves yet: there are no lists to write")
+    return {"lists": lists.run(work.workspace, bundle, folder, at=now())}
 
 
 def _serves(record: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ def weigh(
     """`decision, model, headline, gate` and `models`, each with its part.
 
     models: NAME -> decision, headline, reasons, cautions and rails.
-    model: the one that ships, else the candidate with the best mean; models are in the order of
+    model: the one that ships, else the candidate with the best mean; decision is its. models are in the order of
     their means, that one first. gate: what the gate says of all of them and `against`, what its
     guardrails guard, None where popularity was not judged on the same. rails: guardrails as of
     `pipelines.guardrails.Rail`.
@@ -64,8 +64,7 @@ def weigh(
     ships = [name for name, one in models.items() if one["decision"] == "ship"]
     means = {one.label: _mean(one, metric) for one in sides[1:]}
     model = ships[0] if ships else max(means, key=lambda name: (means[name], name))
-    decision = "fail" if all(one["decision"] == "fail" for one in models.values()) else "hold"
-    decision = "ship" if ships else decision
+    decision = models[model]["decision"]
     word = {"ship": "Ship", "hold": "Hold", "fail": "Fail"}[decision]
     order = sorted(models, key=lambda name: (name != model, -means[name], name))
     every = [*sides, *facts.others]

@@ -185,6 +185,7 @@ def _known(error: Exception) -> bool:
         "LogError",
         "MlflowException",
         "ModelError",
+        "ListsError",
         "PublishError",
         "RegistryError",
         "SettingsError",

@@ -94,7 +94,7 @@ def of_log(name: str, experiment: Experiment, gathered: Gathered) -> Trial:
         for some in looks.values()
         for _, look in some[-1:]
     ]
-    if counted.num_rows:
+    if counted.num_rows and not ended:
         held = held.filter(pc.less_equal(held["entered"], pc.max(counted["entered"])))
     if reach:
         level = min(2 * float(ndtr(max(reach))) - 1, LARGEST)

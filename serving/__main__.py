@@ -12,6 +12,10 @@ for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 
 def main() -> int:
     """Serve until told to stop; 2 for settings that cannot be meant."""
+    import contextlib
+    import importlib
+    import threading
+
     import uvicorn
 
     from features.keys import KeysError
@@ -51,8 +55,12 @@ def main() -> int:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=round(settings.shutdown_seconds) or 1,
     )
+    # A tenth of a second that the first who asks for /metrics would make everybody wait.
+    late = threading.Thread(target=importlib.import_module, args=("serving.exposition",))
+    late.start()
     server = Leaving(config, drain=settings.drain_seconds, leaves=leaves)
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
     return 0 if server.started else 3
 
 

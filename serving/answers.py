@@ -49,7 +49,7 @@ class Explain(msgspec.Struct, frozen=True):
     shown_before: int
 
 
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One ranked product.
 
     `score` orders the items of one source and is null where no model scored; it means nothing
@@ -66,7 +66,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     explain: Explain | None = None
 
 
-class Note(msgspec.Struct, frozen=True):
+class Note(msgspec.Struct, frozen=True, gc=False):
     """Something the caller may want to know about a good answer."""
 
     code: Literal[
@@ -82,7 +82,7 @@ class Note(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """Ranked products; `fallback` is true where none of them is of the surface's own sources.
 
     `experiments`: the live tests that this unit is in, here and now, with her arm.

@@ -95,7 +95,7 @@ def create(settings: Settings) -> Front:
             handled("/v1/rules/{rule_id}", rules.put, "PUT"),
             handled("/v1/rules/{rule_id}", rules.remove, "DELETE"),
             *_operation(desks, guard, settings),
-            *pages.routes(lambda request: _desk(desks, request.scope)),
+            *pages.routes(lambda request: _desk(desks, request.scope), demo=settings.demo),
         ],
         exception_handlers={
             problems.Refused: problems.refused,

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.desk import Desk
 from serving.endpoints import encode
-from serving.guard import Caller, Edges, Guard, Load, needed, request_id
+from serving.guard import Caller, Edges, Guard, Load, merged, needed, request_id
 from serving.guard.headers import Given
 from serving.guard.load import SHED_BODY, SHED_HEADERS
 from serving.logs import Lines
@@ -66,15 +66,14 @@ class Front:
             and path.startswith(CUSTOMERS)
             and len(path) >= len(CUSTOMERS) + len(RECOMMENDATIONS)
         )
-        status, route, metrics, shop, surface = 500, "none", self.nobody, "", ""
+        status, route, metrics, shop, key, surface = 500, "none", self.nobody, "", "", ""
         id = request_id(given)
         entered = False
         try:
             preflight = self.edges.preflight(method, given)
             if preflight is not None:
                 status = 204
-                head: Headers = [*preflight, (b"content-length", b"0")]
-                await send({"type": "http.response.start", "status": 204, "headers": head})
+                await send({"type": "http.response.start", "status": 204, "headers": preflight})
                 await send({"type": "http.response.body", "body": b""})
                 return
             self.edges.check(scope)
@@ -83,13 +82,13 @@ class Front:
             if wanted is not None:
                 reading = method in ("GET", "HEAD")
                 caller = self.guard.admit(given, wanted, began, basic=reading)
-                shop = caller.shop
+                shop, key = caller.shop, caller.key_id
                 metrics = self.desks[shop].metrics
             if path not in UNSHED:
                 entered = self.load.enter(began)
                 if not entered:
                     status = 503
-                    head = [*SHED_HEADERS, *own]
+                    head: Headers = [*SHED_HEADERS, *own]
                     await send({"type": "http.response.start", "status": 503, "headers": head})
                     await send({"type": "http.response.body", "body": SHED_BODY})
                     return
@@ -110,8 +109,7 @@ class Front:
                 status = 200
                 await send_json(send, encode(answer), [(b"x-request-id", id.encode()), *own])
                 return
-            if id is None:
-                id = next(iter(self.desks.values())).request_id()
+            id = id or self._name()
             passed = _Passed(send, [(b"x-request-id", id.encode()), *own])
             scope[CALLER] = caller
             try:
@@ -121,14 +119,15 @@ class Front:
                 found = scope.get("route")
                 route = "none" if found is None else found.path_format
         except Refused as error:
-            status = error.status
+            status, id = error.status, id or self._name()
             await _refuse(send, error, own, id)
         except asyncio.CancelledError:
             raise
         except Exception:
             if not hot:
                 raise
-            _LOG.exception("%s failed", ROUTE)
+            id = id or self._name()
+            _LOG.exception("%s failed", ROUTE, extra={"request_id": id})
             await _refuse(send, Refused(500, "the server failed; its log says why"), own, id)
         finally:
             if entered:
@@ -143,6 +142,7 @@ class Front:
                     method=method,
                     route=route,
                     shop=shop,
+                    key=key,
                     surface=surface,
                 )
             if self.traces is not None:
@@ -156,6 +156,10 @@ class Front:
                     surface=surface,
                     request_id=id or "",
                 )
+
+    def _name(self) -> str:
+        """A name for a request that is not an answer's."""
+        return next(iter(self.desks.values())).request_id()
 
 
 _LOG = logging.getLogger("regulars")
@@ -172,11 +176,11 @@ class _Passed:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self.headers]
+            message["headers"] = merged([*message.get("headers", ())], self.headers)
         await self.send(message)
 
 
-async def _refuse(send: Send, error: Refused, own: Headers, id: str | None) -> None:
+async def _refuse(send: Send, error: Refused, own: Headers, id: str) -> None:
     """A refusal as problem+json."""
     content = problem(error.status, error.detail, error.parameter)
     head: Headers = [
@@ -184,9 +188,8 @@ async def _refuse(send: Send, error: Refused, own: Headers, id: str | None) -> N
         (b"content-length", b"%d" % len(content)),
         (b"cache-control", b"no-store"),
         *((name.encode(), value.encode()) for name, value in error.headers.items()),
+        (b"x-request-id", id.encode()),
         *own,
     ]
-    if id is not None:
-        head.append((b"x-request-id", id.encode()))
     await send({"type": "http.response.start", "status": error.status, "headers": head})
     await send({"type": "http.response.body", "body": content})

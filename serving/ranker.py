@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import count, repeat
 from typing import NamedTuple
 
 import numpy as np
 
-from models.ranking.arrange import PLAIN, arrange, blend, boosted
+from models.ranking.arrange import NOTHING, PLAIN, arrange, blend, boosted
+from models.ranking.listed import NO_BOOST, listed
 from models.scorer import Codes, Scores
 from models.surfaces import Surface
 from serving.answers import Explain, Item, Note
@@ -58,6 +60,10 @@ def rank(
 ) -> Ranked:
     """The answer for one visit."""
     n = question.n or surface.slots
+    if visit.row >= 0 and visit.person.version == 0 and _plain(question, surface, terms):
+        found_at_once = _listed(visit, surface, terms, n)
+        if found_at_once is not None:
+            return found_at_once
     drop = (question.seen or visit.shelf.bundle.seen) == "drop"
     hide = hidden(visit, question, surface, drop=drop)
     terms = terms.only(visit.bought_ever()) if surface.bought == "only" else terms
@@ -93,6 +99,49 @@ def rank(
     if chances is None:
         return Ranked(answer, not own, notes, chosen)
     return Ranked(answer, not own, notes, chosen, *chances)
+
+
+def _plain(question: Question, surface: Surface, terms: Terms) -> bool:
+    """Whether the published list, less what the terms rule out, is the answer."""
+    return (
+        surface.simple
+        and not terms.pinned
+        and not len(terms.returned)
+        and not len(terms.stale)
+        and not question.exclude
+        and question.seen is None
+        and question.product is None
+        and not question.cart
+        and not question.explain
+        and not question.substitutes
+    )
+
+
+def _listed(visit: Visit, surface: Surface, terms: Terms, n: int) -> Ranked | None:
+    """The n best of the published list, by one compiled call; None where it has no n."""
+    shelf, row = visit.shelf, visit.row
+    seen = shelf.indices[shelf.indptr[row] : shelf.indptr[row + 1]]
+    chosen, scores, why = listed(
+        shelf.lists_products[row],
+        shelf.lists_scores[row],
+        n,
+        terms.by,
+        shown=terms.shown,
+        stock=terms.stock,
+        hidden=NOTHING,
+        boost=NO_BOOST if terms.boost is None else terms.boost,
+        near=shelf.near,
+        seen=seen,
+    )
+    if chosen[-1] < 0:
+        return None
+    ids, because, name = shelf.product_ids, shelf.because, shelf.model.name
+    reasons = why if shelf.personal else repeat(-1)
+    answer = [
+        Item(ids[code], place, score, name, because[reason])
+        for place, code, score, reason in zip(count(1), chosen, scores, reasons)
+    ]
+    return Ranked(answer, False, [], chosen)
 
 
 def _merged(surface: Surface, found: dict[str, Found]) -> tuple[Codes, Listed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from models.ranking.listed import AGAIN, OTHERS
 from serving.answers import Explain, Item
 from serving.visit import Visit
 
@@ -15,8 +16,6 @@ WORDS = {
     "again": "you bought it before",
     "pinned": "chosen by the shop",
 }
-AGAIN = "you chose it before"
-OTHERS = "often chosen by customers like you"
 
 
 def items(
@@ -67,11 +66,9 @@ def because(visit: Visit, code: int, known: frozenset[int]) -> str:
     if not shelf.personal:
         return WORDS[POPULAR]
     if code in known:
-        return AGAIN
-    near = shelf.neighbours[code]
-    if known.isdisjoint(near):
-        return OTHERS
-    return next(shelf.because[other] for other in near if other in known)
+        return shelf.because[AGAIN]
+    near = shelf.near[code].tolist()
+    return next((shelf.because[other] for other in near if other in known), shelf.because[OTHERS])
 
 
 def beside(visit: Visit, code: int, source: str) -> str:

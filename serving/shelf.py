@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from features.columns import numbers
 from models.bundle import Bundle, open_bundle
+from models.bundling.rows import RowOf
 from models.scorer import Codes, Scores
 from serving.answers import Filters, Model
 from serving.catalogue import Catalogue, catalogue
@@ -21,6 +22,7 @@ from serving.catalogue import Catalogue, catalogue
 BLOCK = 10_000
 REASONS = 20  # a product is shown because of another only where it is among its so many most alike
 ALIKE = 0.1  # and not by less than this share of the best
+SAID = ("you chose it before", "often chosen by customers like you", "popular in the shop")
 NEW = 1000  # products that may be shown because they are new
 
 
@@ -34,14 +36,15 @@ class Shelf:
     popular: codes of the available products, most popular first. newest: codes, newest first.
     published: the time that nothing in the bundle is later than, unix seconds; 0 where unknown.
     indptr, indices: histories, CSR: what customer `row` took is indices[indptr[row] : …].
-    neighbours: by code, the codes that the model finds alike: for reasons.
-    because: by code, the reason that names the product.
+    near: (products, REASONS) codes that the model finds alike, -1 ends a row: for reasons.
+    because: by code, the reason that names the product; AGAIN and OTHERS of `models.ranking.listed`
+        stand at its end.
     personal: whether the model looks at the customer at all.
     """
 
     bundle: Bundle
     model: Model
-    row_of: dict[str, int]
+    row_of: RowOf
     code: Callable[[str], int]
     product_ids: list[str]
     titles: list[str]
@@ -53,7 +56,7 @@ class Shelf:
     published: float
     indptr: npt.NDArray[np.int64]
     indices: Codes
-    neighbours: list[tuple[int, ...]]
+    near: Codes
     because: list[str]
     personal: bool
 
@@ -87,9 +90,6 @@ def put_up(directory: Path) -> Shelf:
     named = [title for block in _blocks(bundle.products["title"]) for title in block]
     titles = [title or id for title, id in zip(named, product_ids, strict=True)]
     history = bundle.recommender.history.weights
-    row_of: dict[str, int] = {}
-    for block in _blocks(bundle.customers["customer_id"]):
-        row_of.update(zip(block, range(len(row_of), len(row_of) + len(block)), strict=True))
     code = bundle.recommender.product_map.code
     code("")  # its first call is the slow one
     about = bundle.manifest.get("model") or {}
@@ -97,7 +97,7 @@ def put_up(directory: Path) -> Shelf:
     shelf = Shelf(
         bundle=bundle,
         model=Model(str(about.get("name") or kind), str(about.get("version") or bundle.id)),
-        row_of=row_of,
+        row_of=bundle.row_of,
         code=code,
         product_ids=product_ids,
         titles=titles,
@@ -109,8 +109,8 @@ def put_up(directory: Path) -> Shelf:
         published=_seconds(bundle.manifest.get("as_of")),
         indptr=history.indptr,
         indices=history.indices,
-        neighbours=_neighbours(bundle),
-        because=[f"because you chose {title}" for title in titles],
+        near=_near(bundle),
+        because=[*(f"because you chose {title}" for title in titles), *SAID],
         personal=kind != "popularity",
     )
     products.allowed(Filters())
@@ -118,18 +118,16 @@ def put_up(directory: Path) -> Shelf:
     return shelf
 
 
-def _neighbours(bundle: Bundle) -> list[tuple[int, ...]]:
-    """By code, its most similar products that are alike enough to be a reason."""
+def _near(bundle: Bundle) -> Codes:
+    """Of each product its most similar ones that are alike enough to be a reason."""
     codes, scores = bundle.similar_products[:, :REASONS], bundle.similar_scores[:, :REASONS]
-    enough = (codes >= 0) & (scores >= ALIKE * scores[:, :1])  # -1 stands beside -inf
-    counts = enough.sum(axis=1).tolist()
-    found: list[tuple[int, ...]] = []
+    near = np.full((len(codes), REASONS), -1, np.int32)
     for start in range(0, len(codes), BLOCK):
-        block = codes[start : start + BLOCK].tolist()
-        some = counts[start : start + BLOCK]
-        found += [tuple(row[:count]) for row, count in zip(block, some, strict=True)]
+        some, worth = codes[start : start + BLOCK], scores[start : start + BLOCK]
+        enough = (some >= 0) & (worth >= ALIKE * worth[:, :1])  # -1 stands beside -inf
+        near[start : start + BLOCK, : some.shape[1]] = np.where(enough, some, -1)
         time.sleep(0)
-    return found
+    return near
 
 
 def _newest(products: pa.Table) -> Codes:

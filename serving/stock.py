@@ -11,8 +11,8 @@ import itertools
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("regulars")
 
+T = TypeVar("T")
+
 TOPIC = "stock"
-SLICE = 500  # counts taken in at once; then others may run
+SLICE = 200  # counts looked at in one go; then others may run
 REPEATED = 3600.0  # seconds: the first count of each such time is written down in any case
 EVERY = 0.25  # seconds between two looks at what other servers took in
 
@@ -96,13 +98,14 @@ class Stock:
         async with self._writing:
             newest: dict[tuple[str, str | None], Record] = {}
             stale = 0
-            for record in records:
-                key = record.product_id, record.store_id
-                before = newest.get(key) or self.counts.get(*key)
-                if before is not None and record.at < before.at:
-                    stale += 1
-                else:
-                    newest[key] = record
+            async for some in _slices(records):
+                for record in some:
+                    key = record.product_id, record.store_id
+                    before = newest.get(key) or self.counts.get(*key)
+                    if before is not None and record.at < before.at:
+                        stale += 1
+                    else:
+                        newest[key] = record
             news = [record for record in newest.values() if self._is_news(record)]
             if news:
                 self._newest = max(self._newest, await self._write(news, by=by, now=now))
@@ -155,7 +158,8 @@ class Stock:
                 msgspec.json.encode((record.product_id, record.store_id)).decode(),
                 msgspec.json.encode((record.quantity, record.at)),
             )
-            for record in records
+            async for some in _slices(records)
+            for record in some
         ]
         return await self._store.change(TOPIC, entries, by=by, now=now)
 
@@ -164,30 +168,33 @@ class Stock:
     ) -> list[tuple[str, str | None]]:
         """Know the counts that are newer; where a count is older than what is known is told."""
         older = []
-        counts = iter(counts)
-        while some := list(itertools.islice(counts, SLICE)):
+        async for some in _slices(counts):
             with self._lock:
+                every = [*self._masks.values(), *self._growing]
                 for product_id, store_id, count in some:
                     known = self.counts.get(product_id, store_id)
                     if known is not None and count.at < known.at:
                         older.append((product_id, store_id))
                     elif known is None or (known.at, known.version) < (count.at, count.version):
-                        self._put(product_id, store_id, count, known)
-            await asyncio.sleep(0)
+                        self._put(every, product_id, store_id, count, known)
         return older
 
     def _put(
-        self, product_id: str, store_id: str | None, count: Count, known: Count | None
+        self,
+        every: Sequence[Masks],
+        product_id: str,
+        store_id: str | None,
+        count: Count,
+        known: Count | None,
     ) -> None:
         product = self.counts.products.get(product_id)
         before = -math.inf if product is None else product.at
         self.counts.put(product_id, store_id, count)
-        turned = [
-            masks.show(self.counts, product_id, store_id, before=before)
-            for masks in (*self._masks.values(), *self._growing)
-        ]
+        news = known is None or known.quantity != count.quantity
+        for masks in every:
+            news = masks.show(self.counts, product_id, store_id, before=before) or news
         self.as_of = count.at if self.as_of is None else max(self.as_of, count.at)
-        self.version += known is None or known.quantity != count.quantity or any(turned)
+        self.version += news
 
     def _masks_of(self, shelf: Shelf) -> Masks:
         """The masks of a shelf that had none; while they grow, what comes in reaches them too."""
@@ -206,6 +213,14 @@ class Stock:
                 self._growing.remove(masks)
                 self._masks[shelf.catalogue] = masks
             return masks
+
+
+async def _slices(items: Iterable[T]) -> AsyncIterator[list[T]]:
+    """A few at a time, so that requests are answered in between."""
+    items = iter(items)
+    while some := list(itertools.islice(items, SLICE)):
+        yield some
+        await asyncio.sleep(0)
 
 
 _KEY = msgspec.json.Decoder(tuple[str, str | None])

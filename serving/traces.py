@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ from serving.guard.headers import Given
 from serving.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanProcessor
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 OTLP = "opentelemetry-exporter-otlp-proto-http"
+EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
 class Traces:
@@ -96,10 +99,10 @@ def traces(settings: Settings) -> Traces | None:
 
 def _exporter(settings: Settings) -> SpanExporter:
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        module = importlib.import_module(EXPORTER)
     except ImportError:
         raise _missing(settings, OTLP) from None
-    exporter: SpanExporter = OTLPSpanExporter(endpoint=settings.traces)
+    exporter: SpanExporter = module.OTLPSpanExporter(endpoint=settings.traces)
     return exporter
 
 

@@ -57,9 +57,12 @@ def value(
         products shown are needed.
     k: None is all positions. Fewer carry a cascade further: its weights multiply.
 
-    The Replay has the values `ips` and `snips`, the latter normalised at each position. A position
-    that a list has not counts as shown by both policies alike. Of overlap the worst position
-    stands for all. Raises ValueError as `replay.value` does.
+    The Replay has the values `ips` and `snips`, the latter normalised at each position. Where
+    weights multiply (`cascade`, `list`) and logs are refused by their effective number, `ips` is
+    left out: the logs that pass are those that happened to lack great weights, so that it stands
+    too low, while `snips` divides that luck away. A position that a list has not counts as shown by
+    both policies alike. Of overlap the worst position stands for all. Raises ValueError as
+    `replay.value` does.
     """
     if way not in get_args(Way):
         raise ValueError(f"way must be one of {', '.join(get_args(Way))}, got {way}")
@@ -85,10 +88,9 @@ def value(
         weights, rewards = each[:, None], rewards.sum(axis=1)[:, None]  # (requests, 1)
     one = np.ones(len(unit))
     weighted = weights * rewards
-    parts = {
-        "ips": [(weighted.sum(axis=1), one)],
-        "snips": [(at, below) for at, below in zip(weighted.T, weights.T, strict=True)],
-    }
+    parts = {"snips": [(at, below) for at, below in zip(weighted.T, weights.T, strict=True)]}
+    if whole or not limits.effective:
+        parts["ips"] = [(weighted.sum(axis=1), one)]
     overlap = _worst(unit, weights, rewards, never=float(never[kept].mean()))
     return answer(
         parts,

@@ -32,7 +32,9 @@ def last_state(
     given = (products, types, channels, days)
     tables = [learned.get(name, NONE) for name in ("products", "types", "channels", "gaps")]
     names = ("norms", "asks", "answers", "distances", "inner", "outer")
-    return _state(*(_read(a) for a in given), *map(_read, tables), *(_read(learned[n]) for n in names))
+    return _state(
+        *(_read(a) for a in given), *map(_read, tables), *(_read(learned[n]) for n in names)
+    )
 
 
 def _read(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -33,9 +33,8 @@ _KERNEL = types.Array(types.int32, 2, "C")(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
-def _may(code, products, shown, stock, hidden, taken):  # type: ignore[no-untyped-def]
-    if code < 0 or code >= products or not shown[code] or not stock[code]:
-        return False
+def _new(code, hidden, taken):  # type: ignore[no-untyped-def]
+    """Whether it is neither hidden nor chosen yet."""
     low, high = 0, len(hidden)
     while low < high:
         middle = (low + high) // 2
@@ -43,12 +42,10 @@ def _may(code, products, shown, stock, hidden, taken):  # type: ignore[no-untype
             low = middle + 1
         else:
             high = middle
-    if low < len(hidden) and hidden[low] == code:
-        return False
-    for other in taken:  # noqa: SIM110
-        if other == code:
-            return False
-    return True
+    new = low == len(hidden) or hidden[low] != code
+    for place in range(len(taken)):
+        new &= taken[place] != code
+    return new
 
 
 @njit(nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
@@ -92,7 +89,7 @@ def _liken(code, bits, groups, codes, own, gone, likeness):  # type: ignore[no-u
         likeness[i] = max(likeness[i], same / max(columns, 1))
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
+@njit(nogil=True, inline="always")  # type: ignore[misc, unused-ignore]
 def _wanted(code, products, masks, wanted):  # type: ignore[no-untyped-def]
     for s in range(len(masks)):
         if wanted[s] and not (code < products and masks[s, code]):
@@ -107,7 +104,9 @@ def _pool(codes, products, shown, stock, hidden, taken, gone):  # type: ignore[n
     for i in range(len(codes)):
         if codes[i] < 0 or found == POOL:
             return i
-        gone[i] = not _may(codes[i], products, shown, stock, hidden, taken)
+        code = codes[i]
+        had = code < products and shown[code] and stock[code]
+        gone[i] = not (had and _new(code, hidden, taken))
         found += not gone[i]
     return len(codes)
 
@@ -120,10 +119,10 @@ def _relevance(codes, scores, gone, groups, relevance, own):  # type: ignore[no-
         if not gone[i]:
             for column in range(len(groups)):
                 own[i, column] = groups[column, codes[i]]
-            if np.isfinite(scores[i]):
+            if i < len(scores) and np.isfinite(scores[i]):
                 low, high = min(low, scores[i]), max(high, scores[i])
     for i in range(len(own)):
-        if high > low and np.isfinite(scores[i]):
+        if high > low and i < len(scores) and np.isfinite(scores[i]):
             relevance[i] = (np.float64(scores[i]) - low) / (high - low)
 
 
@@ -140,7 +139,8 @@ def fill(codes, scores, n, shown, stock, hidden, before, source, by):  # type: i
     taken = out[0]
     for p in range(len(pins)):
         place, code = pins[p]
-        if place < n and taken[place] < 0 and _may(code, products, shown, stock, hidden, taken):
+        had = 0 <= code < products and shown[code] and stock[code]
+        if had and place < n and taken[place] < 0 and _new(code, hidden, taken):
             taken[place] = code
 
     # A candidate that can't stand never can again; where none is passed over, none is marked.
@@ -186,8 +186,12 @@ def fill(codes, scores, n, shown, stock, hidden, before, source, by):  # type: i
                         value = (1 - spread) * relevance[i] - spread * likeness[i]
                         if value > most:
                             found, most = i, value
-                    elif _may(code, products, shown, stock, hidden, taken) and not _full(
-                        code, groups, full, counts
+                    elif (
+                        code < products  # not in a function: a call costs more than the answer
+                        and shown[code]
+                        and stock[code]
+                        and _new(code, hidden, taken)
+                        and not _full(code, groups, full, counts)
                     ):
                         found = i
                         break

@@ -1,10 +1,7 @@
-"""Regulars for Python shops: a question in, a typed answer out; one file, standard library only.
+"""Regulars for a shop in Python 3.11: a question in, a typed answer out; one file to copy, alone.
 
-Copy it into the shop: it needs Python 3.11 and nothing that a shop may hold at another version.
-
-Failed
-├── Refused      the server said no: `status`, `detail` and, where one is at fault, `parameter`
-└── Unreached    no answer in time, after every try
+Failed           no answer in time, after every try
+└── Refused      the server said no: `status`, `detail` and, where one is at fault, `parameter`
 """
 
 from __future__ import annotations
@@ -14,27 +11,22 @@ import json
 import random
 import threading
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack, get_args, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
 
 T = TypeVar("T")
-TRIES = 3
-BUSY = (429, 502, 503, 504)  # may go well a moment later
+TRIES, BUSY = 3, (429, 502, 503, 504)  # which may go well a moment later
 LONGEST_WAIT = 10.0  # seconds; where the server asks for more patience, the caller decides
 types_of = functools.cache(get_type_hints)
 
 
 class Failed(Exception):
-    """No answer."""
-
-
-class Unreached(Failed):
-    """The server did not answer; `__cause__` says how."""
+    """No answer; `__cause__` says how it failed."""
 
 
 class Refused(Failed):
@@ -52,12 +44,11 @@ class Refused(Failed):
 
 
 class Asked(TypedDict, total=False):
-    """What may be asked beside for whom.
+    """What may be asked beside for whom; what is not said is left to the server.
 
     filter: lines such as `price<=30`; all must hold. among: the only products that may be shown.
-    product, cart: what is looked at now, for the surfaces product and cart of one customer.
-    store: its stock counts. channel: where it is shown. substitutes: in place of a sold-out product
-    its most alike.
+    product, cart: what one customer looks at now. store: its stock counts. channel: where it is
+    shown. substitutes: in place of a sold-out product its most alike.
     """
 
     surface: str
@@ -111,10 +102,11 @@ class Item(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Something to know about a good answer."""
+    """Something to know about a good answer; of events, how many it concerns."""
 
     code: str
     detail: str
+    count: int | None = None  # type: ignore[assignment]  # a tuple's own count is not needed
 
 
 class Answer(NamedTuple):
@@ -148,11 +140,21 @@ class Answers(NamedTuple):
     customers: list[ForCustomer]
 
 
-class Accepted(NamedTuple):
-    """How many events are safe on disk now, and how many were known already."""
+class Collected(NamedTuple):
+    """How many events are new and safe on disk now, and how many were known already."""
 
     accepted: int
     known: int
+    warnings: list[Note] = []  # noqa: RUF012
+
+
+class StockTaken(NamedTuple):
+    """How many counts were taken, older than what was known, or of an unknown product."""
+
+    accepted: int
+    stale: int
+    unknown: list[str]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +173,13 @@ class Event:
     live_session_id: str | None = None
     request_id: str | None = None
     event_time: datetime | None = None
-    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    event_id: str = field(default_factory=lambda: str(uuid4()))
 
 
 class Regulars:
     """A shop's server. One object serves every thread; each keeps a connection of its own.
 
-    Every call may be made twice without harm, so each is tried three times, `timeout` seconds a
-    try, with a wait drawn at random in between, or as long as the server asks.
+    Every call may be made twice without harm: each is tried three times, for `timeout` seconds.
     """
 
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0) -> None:
@@ -188,7 +189,9 @@ class Regulars:
         connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connect = functools.partial(connect, parts.hostname, parts.port, timeout=timeout)
         self._base = parts.path.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = {"Content-Type": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._here = threading.local()
 
     def recommend(self, customer_id: str, **asked: Unpack[Asked]) -> Answer:
@@ -211,16 +214,16 @@ class Regulars:
         body = {"customers": customers} | _body(asked)
         return self._ask(Answers, "POST", "/v1/recommendations", body)
 
-    def events(self, events: Sequence[Event]) -> Accepted:
+    def events(self, events: Sequence[Event]) -> Collected:
         """Report what happened; the very next answer knows it."""
         rows = [{k: v for k, v in asdict(event).items() if v is not None} for event in events]
-        return self._ask(Accepted, "POST", "/v1/events", {"events": rows})
+        return self._ask(Collected, "POST", "/v1/events", {"events": rows})
 
-    def stock(self, quantities: Mapping[str, float], *, store: str | None = None) -> None:
+    def stock(self, quantities: Mapping[str, float], *, store: str | None = None) -> StockTaken:
         """Say how many of each product there are, in the whole shop or in one store."""
-        where = {} if store is None else {"store_id": store}
+        where = {"store_id": store} if store else {}
         items = [{"product_id": id, "quantity": n, **where} for id, n in quantities.items()]
-        self._ask(dict, "PUT", "/v1/stock", {"items": items})
+        return self._ask(StockTaken, "PUT", "/v1/stock", {"items": items})
 
     def close(self) -> None:
         """Close this thread's connection; the next call opens one."""
@@ -229,42 +232,38 @@ class Regulars:
 
     def _ask(self, kind: type[T], method: str, path: str, body: object = None) -> T:
         data = None if body is None else json.dumps(body, default=datetime.isoformat).encode()
-        again = -1
+        again = 0
         while True:
-            again += 1
-            last, wait = again == TRIES - 1, 0.0
+            again, wait = again + 1, 0.0
             try:
                 status, answer, after = self._once(method, self._base + path, data)
             except (OSError, HTTPException) as error:
                 self.close()
-                if last:
-                    raise Unreached(f"{method} {path}: {error!r}") from error
+                if again == TRIES:
+                    raise Failed(f"{method} {path}: {error!r}") from error
             else:
                 if 200 <= status < 300:
                     typed: T = _typed(kind, json.loads(answer))
                     return typed
                 wait = float(after) if after.isdigit() else 0.1
-                if status not in BUSY or last or wait > LONGEST_WAIT:
+                if status not in BUSY or again == TRIES or wait > LONGEST_WAIT:
                     raise Refused(status, answer, float(after) if after.isdigit() else None)
-            time.sleep(wait + random.uniform(0, 0.2 * again + wait / 4))  # noqa: S311
+            time.sleep(wait + random.uniform(0, 0.2 * (again - 1) + wait / 4))  # noqa: S311
 
     def _once(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes, str]:
         if not hasattr(self._here, "connection"):
             self._here.connection = self._connect()
-        headers = self._headers | ({"Content-Type": "application/json"} if data else {})
-        self._here.connection.request(method, path, data, headers)
+        self._here.connection.request(method, path, data, self._headers)
         response = self._here.connection.getresponse()
         return response.status, response.read(), response.headers.get("Retry-After", "")
 
 
 def _query(asked: Asked) -> str:
-    """What was asked as a query string; what was not is left to the server."""
     given = {k: str(v).lower() if isinstance(v, bool) else v for k, v in asked.items()}
     return "?" + urlencode(given, doseq=True)
 
 
 def _body(asked: Asked) -> dict[str, object]:
-    """The same in a body, where filters are called `where`."""
     return {"where" if name == "filter" else name: value for name, value in asked.items()}
 
 

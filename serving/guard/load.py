@@ -13,16 +13,20 @@ requests, and nothing is turned away then.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from serving.metrics import Process
 from serving.problems import MEDIA_TYPE, Refused
 from serving.problems import body as problem
 
+log = logging.getLogger("regulars")
+
 TICK = 0.01  # seconds between two looks at the loop
 LONG = 0.25  # seconds: storefronts wait for half a second to a second
 MANY = 64  # requests begun in one turn
 RETRY = 1  # seconds
+SAID = 10.0  # seconds between two lines of the log
 
 DETAIL = "the server has more to do than it can do in time; try again"
 
@@ -63,11 +67,15 @@ class Load:
     async def ticking(self) -> None:
         """Look at the loop again and again until cancelled: a task beside the server."""
         process = self.process
+        shed, said = process.shed, float("-inf")
         while True:
             began = time.perf_counter()
             self.tick(began)
             await asyncio.sleep(TICK)
             process.lag = max(time.perf_counter() - began - TICK, 0.9 * process.lag)
+            if process.shed > shed and began - said > SAID:
+                log.warning("too much to do: %d requests turned away", process.shed - shed)
+                shed, said = process.shed, began
 
 
 def overloaded() -> Refused:

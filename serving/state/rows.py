@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS changes (
   at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS changes_of ON changes (topic, key, version);
+CREATE INDEX IF NOT EXISTS changes_after ON changes (topic, version);
 CREATE TABLE IF NOT EXISTS exports (upto INTEGER PRIMARY KEY, done INTEGER NOT NULL);
 """
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,22 +76,24 @@ def row(event: Event, now: float) -> Row:
     return event.event_id, event.customer_id, time, now, line(event)
 
 
-def insert(database: sqlite3.Connection, rows: Sequence[Row]) -> set[str]:
-    """Add rows whose event_ids differ; gives the ids that were there, which stay as they are."""
-    (found,) = database.execute(
-        "SELECT json_group_array(event_id) FROM json_each(?) JOIN events ON event_id = value",
-        (encode([row[0] for row in rows]).decode(),),
-    ).fetchone()
-    known = set(msgspec.json.decode(found, type=list[str]))
-    new = [row for row in rows if row[0] not in known] if known else rows
+def insert(database: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Add rows, all or none; raises sqlite3.IntegrityError where an event_id is there already."""
     database.execute(
         "INSERT INTO events (event_id, customer_id, time, arrived, body)"
         " SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
         " json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]')"
         " FROM json_each(?) ORDER BY key",
-        (encode(new).decode(),),
+        (encode(rows).decode(),),
     )
-    return known
+
+
+def known(database: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
+    """Those of event_ids that are there."""
+    (found,) = database.execute(
+        "SELECT json_group_array(event_id) FROM json_each(?) JOIN events ON event_id = value",
+        (encode(list(ids)).decode(),),
+    ).fetchone()
+    return set(msgspec.json.decode(found, type=list[str]))
 
 
 def person(database: sqlite3.Connection, customer_id: str) -> Person:

@@ -131,25 +131,39 @@ class Writer:
 
 
 def _commit(database: sqlite3.Connection, group: list[Waiting]) -> None:
-    """Do what a group wants in one transaction."""
-    if not group:
-        return
-    database.execute("BEGIN IMMEDIATE")
+    """Do what a group wants in one transaction; mostly that is one statement."""
     first: dict[str, Row] = {}
     for one in group:
         for line in one.rows:
             first.setdefault(line[0], line)
-    known = rows.insert(database, list(first.values())) if first else set()
-    seen = set(known)
+    seen: set[str] = set()
+    if any(one.job is not None for one in group):
+        seen = _transaction(database, group, first)
+    elif first:
+        try:
+            rows.insert(database, list(first.values()))
+        except sqlite3.IntegrityError:
+            seen = _transaction(database, group, first)
+    for one in group:
+        if one.job is None:
+            before = len(seen)
+            seen.update(line[0] for line in one.rows)
+            new = len(seen) - before
+            one.result = Added(new, len(one.rows) - new)
+        elif one.after is not None:
+            one.after(database)
+
+
+def _transaction(
+    database: sqlite3.Connection, group: list[Waiting], first: dict[str, Row]
+) -> set[str]:
+    """Add what is not there and run the jobs; the event_ids that were there."""
+    database.execute("BEGIN IMMEDIATE")
+    known = rows.known(database, first)
+    if new := [line for id, line in first.items() if id not in known]:
+        rows.insert(database, new)
     for one in group:
         if one.job is not None:
             one.result = one.job(database)
-            continue
-        before = len(seen)
-        seen.update(line[0] for line in one.rows)
-        new = len(seen) - before
-        one.result = Added(new, len(one.rows) - new)
     database.execute("COMMIT")
-    for one in group:
-        if one.after is not None:
-            one.after(database)
+    return known

@@ -1,7 +1,7 @@
 // Behind: every request of the page in, the last ones with their raw answers out.
 import { h } from "./lists.js";
 
-const KEPT = 8;
+const KEPT = 6;
 const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|(-?\d[\d.eE+-]*|true|false|null)|[^"\d\-tfn]+|./g;
 const MARKED = ["source", "reason", "arm", "experiment", "substitute_for"];
 const calls = [];
@@ -17,7 +17,8 @@ export function watchFetch() {
     if (!String(url).startsWith("/v1/")) return real(url, init);
     const call = { method: init.method ?? "GET", path: String(url), sent: init.body, began: performance.now() };
     const response = await real(url, init);
-    call.ms = performance.now() - call.began;
+    const timed = performance.getEntriesByName(new URL(url, location.href).href).at(-1);
+    call.ms = timed?.requestStart ? timed.responseStart - timed.requestStart : performance.now() - call.began;
     call.status = response.status;
     call.body = await response.clone().text();
     add(call);
@@ -72,7 +73,7 @@ function draw() {
   const answer = parsed(chosen.body);
   shown.replaceChildren(
     h("p.ask", {}, h("b", {}, chosen.method), " ", h("code", {}, decodeURIComponent(chosen.path)), copy(chosen)),
-    h("p.facts", {}, h("b", { class: chosen.status < 400 ? "good" : "bad" }, String(chosen.status)), ` in ${ms(chosen)}, seen from the browser · ${chosen.body.length.toLocaleString("en")} bytes`),
+    h("p.facts", {}, h("b", { class: chosen.status < 400 ? "good" : "bad" }, String(chosen.status)), ` in ${ms(chosen)} from request to answer · ${chosen.body.length.toLocaleString("en")} bytes`),
     summary(answer),
     ...(chosen.sent ? [h("h3", {}, "sent"), json(parsed(chosen.sent), "What was sent"), h("h3", {}, "answered")] : []),
     json(answer, "The answer"),

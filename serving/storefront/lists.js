@@ -45,13 +45,14 @@ export function price(value) {
 }
 
 // One product as a card. `item` is the answer's, absent in a search; `acts` are its buttons.
-export function card(one, { item, acts, heading = "h3" }) {
+export function card(one, { item, acts, badge, heading = "h3" }) {
   const facts = [one.brand, one.category].filter(Boolean).join(" · ");
   const why = item && h("p.why", { "data-source": item.source }, item.substitute_for ? instead(item) : item.reason);
   return h("li.card", { "data-id": one.product_id },
     h("a.cover", { href: href(one.product_id), "data-view": "product" }, picture(one.title, one.category), h(heading, {}, one.title)),
     h("p.facts", {}, facts || one.product_id),
     why,
+    badge && h("span.now", {}, badge),
     h("div.foot", {}, h("span.price", {}, price(one.price)), h("div.acts", {}, acts(one))),
   );
 }
@@ -60,7 +61,7 @@ const instead = (item) => `in place of ${product(item.substitute_for)?.title ?? 
 
 // A section that asks for itself. `ask` gives an answer; `watch` reports what is seen and clicked.
 // `refresh` gives the products that left and came since the last time, or null the first time.
-export function list({ title, note, name, ask, acts, watch, small = false, empty = "Nothing to show here yet.", places = 4 }) {
+export function list({ title, note, name, ask, acts, watch, badge = () => null, small = false, empty = "Nothing to show here yet.", places = 4 }) {
   const cards = h(small ? "ul.cards.small" : "ul.cards", { "aria-label": title });
   const about = h("p.note", {}, note ?? "");
   const section = h("section.list", { "data-list": name, "aria-busy": "true" }, h("div.head", {}, h("h2", {}, title), about), cards);
@@ -70,7 +71,7 @@ export function list({ title, note, name, ask, acts, watch, small = false, empty
 
   section.refresh = async () => {
     const mine = ++turn;
-    const answer = await ask();
+    const answer = await (section.asked = ask());
     await products(answer.items.flatMap((item) => [item.product_id, item.substitute_for].filter(Boolean)));
     if (mine !== turn) return null;
     const now = answer.items.filter((item) => product(item.product_id));
@@ -78,13 +79,14 @@ export function list({ title, note, name, ask, acts, watch, small = false, empty
     const places = new Map([...cards.children].map((li) => [li.dataset.id, li.getBoundingClientRect()]));
     const focused = cards.contains(document.activeElement) ? focus(document.activeElement) : null;
     const made = now.map((item) => {
-      const li = card(product(item.product_id), { item, acts });
+      const li = card(product(item.product_id), { item, acts, badge: badge(item.product_id) });
       watch(li, item, answer);
       return li;
     });
     cards.replaceChildren(...(made.length ? made : [h("li.none", {}, answer.error ? "The server did not answer: " + said(answer.error) : empty)]));
     section.setAttribute("aria-busy", "false");
     section.answer = answer;
+    section.answered?.(answer);
     about.textContent = answer.error ? "" : (answer.fallback && fallback[name]) || note || "";
     if (before) move(made, places, before);
     if (focused) back(cards, focused);

@@ -32,6 +32,8 @@ const DRAWINGS = {
   book: ["r 56 44 90 118 8 b", "r 64 44 82 108 5 a", "r 62 150 84 8 2 c", "r 80 66 50 30 3 c", "l M84 116h42M84 128h28 4 c"],
   pen: ["p M58 154l8-30 66-76 24 20-68 76z a", "p M58 154l8-30 22 20z c", "p M118 64l24 20 14-16-24-20z b"],
   bedding: ["r 36 128 128 34 15 b", "r 42 98 116 36 16 a", "r 52 66 96 38 18 c", "l M66 86h44 4 a"],
+  pillow: ["p M38 86q62-20 124 0 12 38 0 72-62 14-124 0-12-34 0-72z a", "p M52 98q48-12 96 0 8 24 0 48-48 8-96 0-8-24 0-48z c", "l M76 122h48 4 a"],
+  throw: ["r 56 46 88 100 10 a", "r 56 46 44 100 10 b", "l M56 72h88M56 96h88M56 120h88 6 c", "l M62 146v12M76 146v12M90 146v12M110 146v12M124 146v12M138 146v12 4 b"],
   ring: ["l M100 84a39 39 0 1 1-.1 0 12 a", "p M78 62l12-20h20l12 20-22 26z c", "p M78 62h44l-22 26z b"],
   necklace: ["l M48 44q4 78 52 78t52-78 5 b", "p M84 126l16-14 16 14-16 34z a", "p M84 126h32l-16 34z c"],
   helmet: ["p M36 136a64 66 0 0 1 128 0z a", "l M78 78q-12 24-10 56M122 78q12 24 10 56M100 72v62 8 c", "r 32 132 136 14 7 b", "l M66 146q10 16 34 16t34-16 4 b"],
@@ -66,7 +68,7 @@ const WORDS = [
   ["watering|kettle|blender|toaster|scale|teapot|jug", "kettle"], ["pan\\b|saucepan|casserole|wok|cook|bowl", "pan"], ["planter|garden|shears|watering|plant|flower|herb", "plant"],
   ["feeder|bird", "feeder"], ["clock", "clock"], ["print\\b|frame|canvas|art\\b|picture|sign\\b", "frame"], ["cartridge|toner|ink\\b", "cartridge"],
   ["case|phone|screen", "phone"], ["game|puzzle", "game"], ["pen\\b|pencil", "pen"], ["station", "book"],
-  ["pillow|duvet|linen|throw|bedding|cushion|blanket", "bedding"], ["helmet", "helmet"], ["tool box", "box"], ["drill|tool|screwdriver|level", "drill"],
+  ["pillow|cushion", "pillow"], ["throw|blanket|rug", "throw"], ["duvet|linen|bedding|towel", "bedding"], ["helmet", "helmet"], ["tool box", "box"], ["drill|tool|screwdriver|level", "drill"],
   ["tent|camp", "tent"], ["mat\\b|yoga|strap|block", "mat"], ["box|set\\b|toy", "box"],
 ].map(([words, name]) => [new RegExp("\\b(?:" + words + ")", "i"), name]);
 

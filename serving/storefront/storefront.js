@@ -7,20 +7,22 @@ import { card, h, href, list, price, priceIn, product, products, remember } from
 
 watchFetch();
 const $ = (selector) => document.querySelector(selector);
-const kept = (name, otherwise) => JSON.parse(sessionStorage.getItem(name) ?? JSON.stringify(otherwise));
+const kept = (name, otherwise) => JSON.parse(sessionStorage.getItem(name)) ?? otherwise;
 const keep = (name, value) => sessionStorage.setItem(name, JSON.stringify(value));
 const demo = async (path, query) => (await fetch(`/demo/${path}?` + new URLSearchParams(query))).json();
 
-const shop = regulars("", { session_id: kept("session", crypto.randomUUID()) });
-keep("session", kept("session", crypto.randomUUID()));
-let who = kept("who", { customer_id: "cookie:" + crypto.randomUUID(), stage: null, products: 0 });
-keep("who", who);
-shop.customer = who.customer_id;
+const visitor = () => ({ customer_id: "cookie:" + crypto.randomUUID(), stage: null, products: 0 });
+const rich = (some) => some.reduce((best, one) => (one.products > best.products ? one : best));
+
+const about = await demo("shop");
+let who = kept("who") ?? rich([visitor(), ...(await demo("customers", { stage: "active" })).customers]);
+const shop = regulars("", { customer: who.customer_id, session_id: kept("session") });
 let explain = false;
 let sections = [];
 let ticking;
 const sold = new Set(kept("sold", []));
 const carts = kept("carts", {});
+const bought = new Set(); // by this shopper, since the page was opened
 const cart = () => (carts[shop.customer] ??= []);
 const options = (more) => ({ ...more, ...(explain && { explain: true }) });
 
@@ -30,6 +32,7 @@ async function buy(id, { channel = "web", order_id = crypto.randomUUID(), quiet 
   const one = product(id);
   const live = channel === "live" ? { live_session_id: "demo-broadcast" } : {};
   shop.event("purchase", id, { quantity: 1, unit_price: one.price ?? undefined, order_id, channel, ...live });
+  bought.add(id);
   if (cart().includes(id)) take(id);
   if (who.products === 0 && who.stage === null) became();
   if (!quiet) tell(`Bought ${one.title}.`, await refresh());
@@ -91,14 +94,17 @@ const acts = (one) => [
 const lists = {
   home: (category) => list({ name: "home", title: category ? `${category} for you` : "Picked for you", places: 8, acts, watch: shop.watch,
     empty: "Nothing in this category is for sale now.",
-    ask: () => shop.recommend("home", options({ n: 8, substitutes: true, ...(category && { filter: `category="${category.replace(/["\\]/g, "\\$&")}"` }) })) }),
-  again: (n, more) => list({ name: "buy_again", title: "Buy again", note: "what you bought, due first", places: 4, acts, watch: shop.watch, small: true,
+    ask: () => shop.recommend("home", options({ n: 8, seen: "drop", substitutes: true, ...(category && { filter: `category="${category.replace(/["\\]/g, "\\$&")}"` }) })) }),
+  again: (n, more) => list({ name: "buy_again", title: "Buy again", note: "due first; what you bought just now stands at the end", badge: (id) => bought.has(id) && "bought just now", places: n, acts, watch: shop.watch, small: true,
     empty: "What you buy stands here from the next moment on.", ask: () => shop.recommend("buy_again", options({ n })), ...more }),
   back: (n) => list({ name: "win_back", title: "Chosen for your return", places: n, acts, watch: shop.watch, small: true, ask: () => shop.recommend("win_back", options({ n })) }),
-  beside: (id) => list({ name: "product", title: "Goes well with it", places: 4, acts, watch: shop.watch, small: true, ask: () => shop.recommend("product", options({ product: id, n: 4 })) }),
-  alike: (id, out) => list({ name: "similar", title: out ? "In its place" : "More like this", places: 4, acts, watch: shop.watch, small: true,
-    empty: "The model finds none alike.", ask: () => shop.similar(id, options({ n: 4 })) }),
-  cart: () => list({ name: "cart", title: "Goes with your cart", places: 4, acts, watch: shop.watch, ask: () => shop.recommend("cart", options({ n: 4, ...(cart().length && { cart: cart() }) })) }),
+  beside: (id) => list({ name: "product", title: "Goes well with it", places: 3, acts, watch: shop.watch, small: true, ask: () => shop.recommend("product", options({ product: id, n: 3 })) }),
+  alike: (id, out, above) => list({ name: "similar", title: out ? "In its place" : "More like this", places: 6, acts, watch: shop.watch, small: true,
+    empty: "The model finds none alike.", ask: async () => {
+      const answer = await above?.asked;
+      return shop.similar(id, options({ n: 6, ...(answer?.items.length && { exclude: answer.items.map((item) => item.product_id) }) }));
+    } }),
+  cart: () => list({ name: "cart", title: cart().length ? "Goes with your cart" : "After what you looked at", places: 4, acts, watch: shop.watch, ask: () => shop.recommend("cart", options({ n: 4, ...(cart().length && { cart: cart() }) })) }),
   nothing: () => list({ name: "search_empty", title: "You may like these instead", places: 4, acts, watch: shop.watch, ask: () => shop.recommend("search_empty", options({ n: 8 })) }),
 };
 const surfaces = { home: "home", again: "buy_again", cart: "cart", product: "product", live: "live", search: "search_empty" };
@@ -108,36 +114,41 @@ const views = {
     const lapsing = ["cooling", "at_risk", "lapsed"].includes(who.stage);
     const chips = [["", "Everything"], ...about.categories.map((name) => [name, name])].map(([name, text]) =>
       h("a.chip", { href: name ? "/?category=" + encodeURIComponent(name) : "/", "aria-current": name === (category ?? "") ? "true" : null }, text));
-    const back = lapsing && !category ? h("div.welcome", {}, h("p.kicker", {}, "Good to see you again"), h("p", {}, "It has been a while. These are for you, some known, some new:"), lists.back(4)) : null;
-    const hello = who.stage === null && !category ? h("div.hello", {}, h("h1", {}, "Welcome. Have a look around."),
-      h("p", {}, "You are new here, so these are the shop’s favourites. Open a product, put one into the cart: the lists follow you at once.")) : h("h1.unseen", {}, "Home");
-    return [hello, back, h("nav.chips", { "aria-label": "Categories" }, chips), lists.home(category), ...(who.products && !category ? [lists.again(4)] : [])];
+    const back = lapsing && !category ? h("div.welcome", {}, h("p.kicker", {}, "Good to see you again"), h("p", {}, "It has been a while. These are for you, some known, some new:"), lists.back(3)) : null;
+    const home = lists.home(category);
+    const told = h("p", {}, "You are new here, so these are the shop’s favourites. Open a product, put one into the cart: the lists follow you at once.");
+    const hello = who.stage === null && !category ? h("div.hello", {}, h("h1", {}, "Welcome. Have a look around."), told) : h("h1.unseen", {}, "Home");
+    home.answered = (answer) => {
+      if (!answer.fallback) told.textContent = "Nobody trained anything in between: these follow from what you looked at a moment ago.";
+    };
+    return [hello, back, h("nav.chips", { "aria-label": "Categories" }, chips), home, ...(who.products && !category ? [lists.again(3)] : [])];
   },
 
   async product({ product: id }) {
     const [one] = await products([id]);
     if (!one) return [h("div.hello", {}, h("h1", {}, "There is no such product"), h("p", {}, h("a", { href: "/" }, "Back to the shop")))];
-    const out = !one.available;
+    const [out, beside] = [!one.available, lists.beside(id)];
     const buttons = out ? h("p.out", {}, "Sold out just now") : h("div.acts", {},
       h("button.add", { type: "button", onclick: () => add(id) }, "Add to cart"), h("button.buy", { type: "button", onclick: () => buy(id) }, "Buy now"));
     const shelfwork = h("div.keeper", {}, h("p", {}, h("b", {}, "Shopkeeper"), out ? " The last one is gone: no list shows it." : " Try it: the product leaves every list at once, without training anything."),
       h("button", { type: "button", onclick: () => stock(id, out ? 25 : 0) }, out ? "Bring it back" : "Sell out now"));
     return [h("article.one", {}, h("div.frame", {}, picture(one.title, one.category)), h("div.told", {},
       h("p.facts", {}, [one.brand, one.category].filter(Boolean).join(" · ")), h("h1", {}, one.title), h("p.price", {}, price(one.price)), buttons, shelfwork)),
-    ...(out ? [lists.alike(id, true)] : [lists.beside(id), lists.alike(id)])];
+      ...(out ? [lists.alike(id, true)] : [beside, lists.alike(id, false, beside)])];
   },
 
   async cart() {
     const lines = await products(cart());
     const sum = lines.reduce((all, one) => all + (one.price ?? 0), 0);
     const rows = lines.map((one) => h("li.line", {}, h("a.cover", { href: href(one.product_id) }, picture(one.title, one.category), h("span", {}, one.title)),
+      !one.available && h("span.out", {}, "sold out"),
       h("span.price", {}, price(one.price)), h("button", { type: "button", "aria-label": `Remove ${one.title}`, onclick: () => remove(one.product_id) }, "Remove")));
     return [h("h1", {}, "Your cart"), lines.length ? h("div.cart", {}, h("ul", {}, rows), h("p.sum", {}, h("span", {}, "Together ", h("b", {}, price(sum))),
       h("button.buy", { type: "button", onclick: checkout }, "Buy everything"))) : h("p.note", {}, "It is empty. Put something in, and see what goes with it."), lists.cart()];
   },
 
   async again() {
-    return [h("h1", {}, "Buy again"), lists.again(12, { title: "Yours", note: "", small: false, places: 8 })];
+    return [h("h1", {}, "Buy again"), lists.again(60, { title: "Yours", small: false, places: 8 })];
   },
 
   async live() {
@@ -172,7 +183,6 @@ const views = {
 
 // ---- the page around it
 
-const about = await demo("shop");
 priceIn(about.currency);
 
 function view() {
@@ -245,6 +255,7 @@ async function become(one) {
   who = one;
   keep("who", who);
   shop.customer = one.customer_id;
+  bought.clear();
   $("#people").close();
   face();
   await go("/");
@@ -262,7 +273,7 @@ async function choose(q = "", stage = "") {
   const typing = document.activeElement?.id === "find";
   dialog.replaceChildren(
     h("div.head", {}, h("h2", { id: "people-title" }, "Shop as"), h("button", { type: "button", onclick: () => dialog.close() }, "Close")),
-    h("button.person.visitor", { type: "button", onclick: () => become({ customer_id: "cookie:" + crypto.randomUUID(), stage: null, products: 0 }) },
+    h("button.person.visitor", { type: "button", onclick: () => become(visitor()) },
       h("b", {}, "A new visitor"), h("i.badge", {}, "unknown"), h("span", {}, "nothing is known: see how fast that changes")),
     h("label", { for: "find" }, "or as a customer"), input, h("div.chips", {}, chips),
     rows.length ? h("ul", {}, rows) : h("p.note", {}, "Nobody has such an id."));
@@ -288,12 +299,11 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => show());
 
+keep("who", who);
+keep("session", kept("session") ?? crypto.randomUUID());
 behind($("#behind"), { explain, onexplain: (wanted) => { explain = wanted; refresh(); } });
 face();
 count();
 strip();
 if (view().name === "product") shop.event("view_item", view().product);
-if (!kept("introduced", false) && !location.search) {
-  keep("introduced", true);
-}
 await show({ focus: false });

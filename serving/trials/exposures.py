@@ -60,7 +60,8 @@ class Exposures:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="exposures", daemon=True)
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """Answers that wait for the disk."""
         return len(self._queue)
 

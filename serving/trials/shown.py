@@ -21,7 +21,9 @@ class Shown:
         self.customers, self.products = customers, products
         self._seen: OrderedDict[str, dict[str, dict[str, int]]] = OrderedDict()
 
-    def __len__(self) -> int:
+    @property
+    def known(self) -> int:
+        """Customers who are remembered."""
         return len(self._seen)
 
     def note(self, customer_id: str, surface: str, product_ids: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.statistics_replay import bandit_case
+from benchmarks.open_bandit import bandit_case
 from models.evaluation import replay
 from models.evaluation.logged import read
 from models.evaluation.overlap import interval

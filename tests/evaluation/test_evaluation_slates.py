@@ -289,3 +289,12 @@ def test_a_product_shown_that_the_target_says_nothing_of_is_an_error() -> None:
         ValueError, match=r"must sum to 1 over the products of a place, got 0\.5 for"
     ):
         slates.value(exposures, shown, way="independent")
+
+
+@pytest.mark.parametrize("way", get_args(slates.Way))
+def test_where_weights_multiply_luck_chooses_the_answered_logs_and_plain_ips_is_left_out(
+    way: slates.Way,
+) -> None:
+    answered = value(TWO, way, limits=Limits(effective=1, rewarded=0, expected=0, unsupported=1))
+    assert ("ips" in answered.values) == (way in ("independent", "additive"))
+    assert "snips" in answered.gains

@@ -279,6 +279,12 @@ def test_a_code_that_no_product_has_is_never_shown() -> None:
     assert found[0].tolist() == [3, -1]
 
 
+def test_candidates_without_scores_are_all_worth_the_same() -> None:
+    kinds = [ints([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2])]
+    by, none = arrangement(groups=kinds, spread=0.5), np.empty(0, np.float32)
+    assert arrange(ALL, none, 3, by, shown=EVERY, stock=EVERY)[0].tolist() == [0, 6, 9]
+
+
 def test_nothing_in_is_nothing_out() -> None:
     empty: npt.NDArray[np.float32] = np.empty(0, np.float32)
     assert rows(arrange(NOTHING, empty, 2, shown=EVERY, stock=EVERY)) == [(-1, -1, -1)] * 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -180,6 +183,14 @@ def test_equal_models_break_a_guardrail_no_more_often_than_promised() -> None:
 def test_a_policy_that_cannot_be_is_refused_with_its_path(override: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said.replace(".", r"\.")):
         shop(override)
+
+
+def test_the_policy_in_the_product_managers_page_is_the_default() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "product-manager.md"
+    (text,) = re.findall(r"```toml\n(\[gate\].*?)```", page.read_text("utf-8"), re.DOTALL)
+    told = tomllib.loads(text)["gate"]
+    default = shop().gate.model_dump(exclude_none=True)
+    assert told == default
 
 
 def test_a_slice_that_is_not_named_keeps_its_guardrail() -> None:

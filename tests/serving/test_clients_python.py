@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from serving.clients import regulars
-from serving.clients.regulars import Event, Refused, Regulars, Unreached
+from serving.clients.regulars import Event, Failed, Refused, Regulars
 
 ANSWER = {
     "request_id": "r1",
@@ -151,7 +151,7 @@ def test_events_bear_an_id_of_their_own_and_nothing_that_was_not_said(till, shop
     till.answers = [(200, {}, {"accepted": 1, "known": 1})]
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     bought = Event("purchase", "p1", "c1", quantity=2, unit_price=9.5, event_time=at)
-    assert shop.events([bought, bought]) == (1, 1)
+    assert shop.events([bought, bought]) == (1, 1, [])
     first, second = till.asked[0][2]["events"]
     assert first == second
     assert first == {
@@ -168,7 +168,8 @@ def test_events_bear_an_id_of_their_own_and_nothing_that_was_not_said(till, shop
 
 
 def test_stock_is_told_for_the_shop_or_for_one_store(till, shop):
-    shop.stock({"p1": 0, "p2": 7.5})
+    till.answers = [(200, {}, {"accepted": 2, "stale": 0, "unknown": ["p2"], "version": 9})]
+    assert shop.stock({"p1": 0, "p2": 7.5}).unknown == ["p2"]
     shop.stock({"p1": 3}, store="s1")
     assert [body for *_, body, _ in till.asked] == [
         {"items": [{"product_id": "p1", "quantity": 0}, {"product_id": "p2", "quantity": 7.5}]},
@@ -221,19 +222,19 @@ def test_a_connection_that_the_server_has_closed_is_opened_again(till, shop):
     assert shop.recommend("c1").request_id == "r1"
 
 
-def test_no_server_at_all_is_unreached_after_three_tries(pauses):
+def test_no_server_at_all_is_a_failure_after_three_tries(pauses):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Unreached, match="/v1/customers/c1"):
+    with pytest.raises(Failed, match="/v1/customers/c1"):
         Regulars(url).recommend("c1")
     assert len(pauses) == 2
 
 
-def test_a_silent_server_is_unreached_after_the_timeout():
+def test_a_silent_server_is_a_failure_after_the_timeout():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        with pytest.raises(Unreached):
+        with pytest.raises(Failed):
             Regulars(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.05).recommend("c1")
         assert time.monotonic() - started >= 0.15
 

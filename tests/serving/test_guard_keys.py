@@ -4,9 +4,13 @@ import base64
 import json
 import os
 import re
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from features import keys
 from features.keys import KeysError
@@ -104,6 +108,26 @@ def test_a_key_wrong_in_any_one_character_is_refused(place, add):
         assert refused.status == 401
     assert refusal(lambda: it.admit(api_key(secret + "A"), "storefront", 1.0)).status == 401
     assert it.admit(api_key(secret), "storefront", 1.0)
+
+
+@hypothesis.given(
+    st.dictionaries(
+        st.sampled_from([b"authorization", b"x-api-key", b"host"]),
+        st.one_of(
+            st.binary(max_size=80),
+            st.binary(max_size=80).map(lambda rest: b"Bearer " + rest),
+            st.binary(max_size=80).map(lambda rest: b"Basic " + rest),
+            st.binary(max_size=60).map(lambda rest: b"rk_" + rest),
+        ),
+    ),
+    st.booleans(),
+)
+def test_whatever_is_sent_instead_of_a_key_is_401(given, basic):
+    with tempfile.TemporaryDirectory() as folder:
+        shop = Place("pets", Path(folder) / "bundles")
+        keys.add(shop.keys, scopes=keys.SCOPES[:3], now=NOW)
+        it = guard(shop)
+    assert refusal(lambda: it.admit(given, "operator", 0.0, basic=basic)).status == 401
 
 
 def test_no_refusal_repeats_a_secret(place, add):

@@ -62,6 +62,22 @@ def test_the_watch_says_how_late_the_loop_is():
     assert load.process.lag > 0.05
 
 
+def test_a_crowd_turned_away_is_one_line_of_the_log(caplog):
+    load = Load(1, Process())
+
+    async def main():
+        watching = asyncio.create_task(load.ticking())
+        await asyncio.sleep(0)
+        load.enter(0.0)
+        for _ in range(5):
+            load.enter(0.0)
+            await asyncio.sleep(0.02)
+        watching.cancel()
+
+    asyncio.run(main())
+    assert caplog.text.count("too much to do") == 1
+
+
 def test_who_is_turned_away_is_told_when_to_come_again():
     refused = overloaded()
     assert (refused.status, refused.headers) == (503, {"retry-after": "1"})

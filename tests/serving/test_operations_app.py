@@ -1,10 +1,10 @@
 """Through the whole application: shops kept apart, origins, limits, and the doors always open."""
 
 import contextlib
-import functools
 from datetime import UTC, datetime
 
 import pytest
+from starlette.testclient import TestClient
 
 from features import keys
 from serving.app import create
@@ -16,14 +16,13 @@ EVERY = keys.SCOPES[:3]
 
 
 @pytest.fixture
-def opened(client):
-    """Open an app on settings of one's own; the class of client is the shared one's."""
-    kind = type(client)
+def opened():
+    """Open an app on settings of one's own."""
     with contextlib.ExitStack() as stack:
 
         def open(**settings):
             app = create(Settings(poll_seconds=0.02, retry_seconds=0.05, **settings))
-            return stack.enter_context(kind(app, raise_server_exceptions=False)), app
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False)), app
 
         yield open
 
@@ -35,7 +34,7 @@ def two(tmp_path, publish, opened):
     for name in ("books", "toys"):
         home = tmp_path / "shops" / name
         (home / "bundles").mkdir(parents=True)
-        functools.partial(publish.func)(home / "bundles", version=name)
+        publish.func(home / "bundles", version=name)
         now = datetime(2026, 5, 1, tzinfo=UTC)
         secrets[name] = keys.add(home / "keys.json", scopes=EVERY, now=now)[1]
     client, _ = opened(shops=tmp_path / "shops")
@@ -53,8 +52,8 @@ def test_a_key_is_answered_by_its_own_shop(two):
 
 def test_what_one_shop_is_told_another_does_not_know(two):
     client, key = two
-    stock = [{"product_id": f"p{i}", "quantity": 0} for i in range(10)]
-    told = client.put("/v1/stock", json={"stock": stock}, headers=key["books"])
+    items = [{"product_id": f"p{i}", "quantity": 0} for i in range(10)]
+    told = client.put("/v1/stock", json={"items": items}, headers=key["books"])
     assert told.status_code == 200, told.text
     assert client.get(PATH, headers=key["books"]).json()["items"] == []
     assert client.get(PATH, headers=key["toys"]).json()["items"]
@@ -71,6 +70,7 @@ def test_metrics_are_the_asking_shops_alone(two):
 
 
 def test_a_page_of_an_allowed_origin_can_read_answers_and_refusals(publish, bundles, opened):
+    publish()
     client, _ = opened(bundles=bundles, origins=(SHOP,))
     for path, status in ((PATH, 200), (PATH + "?n=0", 400), ("/nothing", 404), ("/readyz", 200)):
         answer = client.get(path, headers={"origin": SHOP})
@@ -117,6 +117,7 @@ def test_a_query_longer_than_can_be_meant_is_414(client):
 def test_with_too_much_to_do_requests_are_turned_away_and_the_doors_stay_open(
     publish, bundles, opened
 ):
+    publish()
     client, app = opened(bundles=bundles, most_waiting=4)
     app.load.process.running = 4
     for path in (PATH, "/v1/products/p0/similar"):

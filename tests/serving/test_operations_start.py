@@ -93,7 +93,7 @@ def test_several_shops_want_keys_each(tmp_path):
 
 def test_every_line_it_writes_is_json_where_that_was_asked_for(publish, tmp_path):
     publish()
-    logged = {"log_format": "json", "log_level": "debug"}
+    logged = {"log_format": "json", "log_level": "debug", "traces": "console"}
     with started(bundles=tmp_path / "bundles", **logged) as (process, url):
         status, headers, _ = ask(
             f"{url}/v1/customers/c0/recommendations", **{"x-request-id": "r-1"}
@@ -108,6 +108,8 @@ def test_every_line_it_writes_is_json_where_that_was_asked_for(publish, tmp_path
     assert answered["status"] == 200
     assert answered["route"] == "/v1/customers/{customer_id}/recommendations"
     assert "two words" not in said
+    spans = [line for line in lines if "attributes" in line]
+    assert [span["attributes"]["http.response.status_code"] for span in spans][-2:] == [200, 404]
 
 
 def test_a_key_made_while_it_runs_shuts_it_and_opens_it_to_its_holder(publish, tmp_path):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from serving.settings import Settings, SettingsError
-from serving.traces import OTLP, Traces, traces
+from serving.traces import EXPORTER, OTLP, Traces, traces
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -93,6 +93,26 @@ def test_a_missing_exporter_is_told_with_what_to_install():
             traces(Settings(traces="http://127.0.0.1:4318/v1/traces"))
     else:
         pytest.skip("the exporter is installed")
+
+
+def test_an_address_is_where_the_exporter_sends_to(monkeypatch):
+    pytest.importorskip("opentelemetry.sdk", reason="no opentelemetry-sdk")
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    kept, asked = InMemorySpanExporter(), []
+
+    class Module:
+        @staticmethod
+        def OTLPSpanExporter(endpoint):
+            asked.append(endpoint)
+            return kept
+
+    monkeypatch.setitem(sys.modules, EXPORTER, Module)
+    writes = traces(Settings(traces="http://127.0.0.1:4318/v1/traces"))
+    ask(writes, **said())
+    writes.close()
+    assert asked == ["http://127.0.0.1:4318/v1/traces"]
+    assert len(kept.get_finished_spans()) == 1
 
 
 def test_without_traces_nothing_is_imported():

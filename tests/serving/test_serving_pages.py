@@ -1,4 +1,4 @@
-"""The page at `/`: what it shows, that no data becomes markup, and that it can be used."""
+"""The pages at `/inspect`, `/docs` and `/`: what they show, that no data becomes markup, and that it can be used."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_every_text_and_attribute_is_escaped():
 
 
 def test_a_customer_stands_beside_her_products_and_the_raw_answer(client):
-    page = client.get("/?customer=c0").text
+    page = client.get("/inspect?customer=c0").text
     assert "<h1>c0</h1>" in page
     assert "4 products so far" in page
     for heading in ("Her history", "Ranked for her", "The answer"):
@@ -30,12 +30,12 @@ def test_a_customer_stands_beside_her_products_and_the_raw_answer(client):
 
 
 def test_the_page_chooses_somebody_by_itself(client):
-    assert re.search(r"<h1>c\d</h1>", client.get("/").text)
+    assert re.search(r"<h1>c\d</h1>", client.get("/inspect").text)
 
 
 def test_a_search_finds_ids_by_their_parts_and_stages_narrow_it(client):
     def people(query: str) -> list[str]:
-        return re.findall(r'<span class="id">(.*?)</span>', client.get(f"/?{query}").text)
+        return re.findall(r'<span class="id">(.*?)</span>', client.get(f"/inspect?{query}").text)
 
     assert people("q=C") == [f"c{i}" for i in range(8)]
     assert people("q=3") == ["c3"]
@@ -45,21 +45,21 @@ def test_a_search_finds_ids_by_their_parts_and_stages_narrow_it(client):
 
 
 def test_an_unknown_visitor_sees_popular_products(client):
-    page = client.get("/?customer=somebody+new").text
+    page = client.get("/inspect?customer=somebody+new").text
     assert "Popular, for want of better" in page
     assert "Nothing is known of her." in page
 
 
 def test_a_click_on_a_product_shows_what_is_similar(client):
-    page = client.get("/?customer=c0&product=p0").text
+    page = client.get("/inspect?customer=c0&product=p0").text
     assert "Similar to " in page
     assert 'id="similar"' in page
-    assert 'id="similar"' not in client.get("/?customer=c0&product=nothing").text
+    assert 'id="similar"' not in client.get("/inspect?customer=c0&product=nothing").text
 
 
 def test_nonsense_in_the_pages_own_query_is_passed_over(client):
     for query in ("n=1000", "n=x", "seen=no", "category=%00", "customer=%ff", "q=" + "x" * 2000):
-        assert client.get(f"/?{query}").status_code == 200, query
+        assert client.get(f"/inspect?{query}").status_code == 200, query
 
 
 def test_hostile_titles_ids_and_searches_stay_text(shop):
@@ -76,7 +76,10 @@ def test_hostile_titles_ids_and_searches_stay_text(shop):
     from urllib.parse import quote
 
     hostile = quote(HOSTILE, safe="")
-    for url in ("/?customer=c0&product=p0", f"/?customer={hostile}&q={hostile}&category={hostile}"):
+    for url in (
+        "/inspect?customer=c0&product=p0",
+        f"/inspect?customer={hostile}&q={hostile}&category={hostile}",
+    ):
         page = client.get(url).text
         assert "alert(1)" in page
         assert "<script>alert" not in page
@@ -84,17 +87,27 @@ def test_hostile_titles_ids_and_searches_stay_text(shop):
 
 
 def test_pages_allow_nothing_from_elsewhere_and_nothing_inline(client):
-    for url in ("/", "/docs", "/pages/regulars.js", "/pages/regulars.css", "/pages/icon.svg"):
+    files = ("inspect.js", "regulars.js", "regulars.css", "icon.svg")
+    for url in ("/", "/inspect", "/docs", *(f"/pages/{name}" for name in files)):
         response = client.get(url)
         assert response.status_code == 200
         policy = response.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'")
         assert "unsafe" not in policy
         assert response.headers["x-content-type-options"] == "nosniff"
-    page = client.get("/").text
+    page = client.get("/inspect").text
     assert "style=" not in page
     assert not re.search(r"<script(?![^>]* src=)", page)
     assert "//" not in page.replace("<!doctype html>", "")
+
+
+def test_a_server_that_is_no_demo_says_what_it_is_and_shows_nobody(client):
+    page = client.get("/").text
+    assert "This is a Regulars server" in page
+    assert 'href="/docs"' in page
+    assert 'href="/inspect"' in page
+    assert "c0" not in page
+    assert client.get("/demo/customers").status_code == 404
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
@@ -117,7 +130,7 @@ def test_a_person_can_search_pick_and_look_in_a_browser(serve, publish, tmp_path
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(url)
+        page.goto(f"{url}/inspect")
         page.keyboard.press("/")
         page.keyboard.type("c5")
         expect(page.locator(".people a")).to_have_count(1)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from serving.state import EMPTY, Added, Embedded, Event, StoreError, embedded, rows, writer
-from serving.state.exported import write
 
 NOW = 1_772_323_200.0
 
@@ -190,6 +189,36 @@ def test_a_caller_that_went_away_stops_nobody(tmp_path):
     use(tmp_path, what)
 
 
+def test_a_change_whose_caller_went_away_is_seen(tmp_path):
+    async def what(store):
+        version = await store.change("stock", [("p1", b"1")], by="feed", now=NOW)
+        assert await store.changes("stock", version) == []
+        gone = asyncio.create_task(store.change("stock", [("p1", b"2")], by="feed", now=NOW))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await store.add([event("1")], now=NOW)  # is written after it
+        assert [change.value for change in await store.changes("stock", version)] == [b"2"]
+
+    use(tmp_path, what)
+
+
+def test_events_that_stand_though_they_were_refused_are_known_of_her(tmp_path, monkeypatch):
+    def committed_and_lost(database, group, commit=writer._commit):
+        commit(database, group)
+        raise sqlite3.OperationalError("lost")
+
+    async def what(store):
+        assert store.peek("anna") == EMPTY
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_commit", committed_and_lost)
+            with pytest.raises(StoreError, match="lost"):
+                await store.add([event("1")], now=NOW)
+        assert store.peek("anna").viewed == ("p1",)
+        assert await store.add([event("1")], now=NOW) == Added(0, 1)
+
+    use(tmp_path, what)
+
+
 def test_after_closing_nothing_is_taken(tmp_path):
     async def run():
         store = Embedded(tmp_path)
@@ -216,35 +245,27 @@ def test_changes_are_read_from_the_file_after_a_restart(tmp_path):
     use(tmp_path, again)
 
 
-@pytest.mark.parametrize("dies", ["before", "after"])
-def test_an_export_that_dies_is_begun_again_as_the_same_file(tmp_path, monkeypatch, dies):
-    def dying(lines: str, path: Path) -> None:
-        if dies == "after":
-            write(lines, path)
-        raise KeyboardInterrupt
+EXPORTER = """
+import asyncio, sys
+from pathlib import Path
+from serving.state import Embedded, Event
 
-    folder = tmp_path / "collected"
+async def main(folder):
+    store = Embedded(folder / "state")
+    await store.start()
+    await store.add([Event(event_id="1", event_type="refund", product_id="p")], now=0.0)
+    await store.person("anna")
+    assert await store.export(folder, now=0.0)
+    await store.close()
 
-    async def first(store):
-        await store.add([event("1"), event("2")], now=NOW)
-        with monkeypatch.context() as patch:
-            patch.setattr("serving.state.exported.write", dying)
-            with contextlib.suppress(KeyboardInterrupt):
-                await store.export(folder, now=NOW)
-        return sorted(path.name for path in folder.glob("*.parquet"))
+asyncio.run(main(Path(sys.argv[1])))
+print(*sorted({"pandas", "redis", "duckdb"} & set(sys.modules)))
+"""
 
-    async def second(store):
-        await store.add([event("3")], now=NOW)
-        return [path.name for path in await store.export(folder, now=NOW)]
 
-    written = [] if not (done := use(tmp_path / "state", first)) else done
-    names = use(tmp_path / "state", second)
-    assert [name[16:] for name in names] == [
-        "000000000001-000000000002.parquet",
-        "000000000003-000000000003.parquet",
-    ]
-    assert sorted(path.name for path in folder.glob("*.parquet")) == names
-    assert written == (names[:1] if dies == "after" else [])
+def test_a_server_that_exports_imports_nothing_heavy(tmp_path):
+    command = [sys.executable, "-c", EXPORTER, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == "\n"
 
 
 WORKER = """

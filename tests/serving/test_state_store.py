@@ -15,6 +15,7 @@ import pytest
 
 from features.schemas import EVENTS
 from serving.state import EMPTY, Added, Change, Embedded, Event, Redis, Store
+from serving.state.exported import write
 from serving.state.person import LAST, Step, reduced
 from serving.state.store import KEPT_SECONDS
 
@@ -57,7 +58,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     if request.param == "embedded":
         return lambda: Embedded(tmp_path / "state")
     url = request.getfixturevalue("redis_server")
-    return lambda: Redis(url, name=f"{request.node.name}-{random.random()}".replace(" ", ""))
+    name = tmp_path.name
+    return lambda: Redis(url, name=name)
 
 
 @pytest.fixture
@@ -278,6 +280,37 @@ def test_every_event_is_exported_once(use, tmp_path):
     assert one == {name: getattr(full, name) for name in Event.__struct_fields__} | source
     assert (two["event_time"], two["channel"], two["customer_id"]) == (START, "web", None)
     assert pq.read_table(second)["event_id"].to_pylist() == ["3"]
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_an_export_that_dies_is_begun_again_as_the_same_file(use, tmp_path, monkeypatch, dies):
+    def dying(lines: str, path: Path) -> None:
+        if dies == "after":
+            write(lines, path)
+        raise RuntimeError
+
+    folder = tmp_path / "collected"
+
+    async def first(store):
+        await store.add([event("1"), event("2")], now=NOW)
+        with monkeypatch.context() as patch:
+            patch.setattr("serving.state.exported.write", dying)
+            patch.setattr("serving.state.redis.write", dying)
+            with pytest.raises(RuntimeError):
+                await store.export(folder, now=NOW)
+        return sorted(path.name for path in folder.glob("*.parquet"))
+
+    async def second(store):
+        await store.add([event("3")], now=NOW)
+        return [path.name for path in await store.export(folder, now=NOW)]
+
+    written, names = use(first), use(second)
+    assert [name[16:] for name in names] == [
+        "000000000001-000000000002.parquet",
+        "000000000003-000000000003.parquet",
+    ]
+    assert sorted(path.name for path in folder.glob("*.parquet")) == names
+    assert written == (names[:1] if dies == "after" else [])
 
 
 def test_what_was_exported_and_is_old_is_removed(use, tmp_path):

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import threading
 import weakref
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from features.schemas import PRODUCTS, TIME
 from serving import masks
+from serving import stock as stock_module
 from serving.catalogue import catalogue
 from serving.state.store import Change
 from serving.stock import Record, Stock, substitutes
@@ -209,6 +211,14 @@ def test_the_newer_of_a_count_and_the_bundles_own_tells() -> None:
     assert mask(stock, shelf) == [False, False, True]
 
 
+def test_an_older_count_of_one_store_counts_again_once_another_is_newer_than_the_bundles() -> None:
+    stock, shelf = Stock(Log()), Shelf({"a": True}, {"a": 10})  # type: ignore[arg-type]
+    taken(stock, ("a", "north", 0.0, 9.0))
+    assert mask(stock, shelf, "north") == [True]
+    taken(stock, ("a", "south", 3.0, 10.0))
+    assert mask(stock, shelf, "north") == [False]
+
+
 def test_the_version_grows_with_what_changes_a_mask_and_only_then() -> None:
     stock = Stock(Log())  # type: ignore[arg-type]
     taken(stock, ("a", None, 5.0, 1.0))
@@ -255,22 +265,36 @@ def test_a_shelf_that_nobody_holds_is_forgotten() -> None:
     assert not len(stock._masks)
 
 
-def test_a_shelf_put_up_in_a_thread_while_counts_come_in_misses_none() -> None:
-    """The thread that puts a shelf up and the loop that takes counts in meet on every slice."""
-    ids = [f"p{i}" for i in range(3000)]
+def test_counts_that_come_in_while_a_thread_puts_a_shelf_up_are_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread has looked at a and not yet at b when both run out."""
+    monkeypatch.setattr(stock_module, "SLICE", 1)
+    stock, shelf = Stock(Log()), Shelf({"a": True, "b": True})  # type: ignore[arg-type]
+    taken(stock, ("a", None, 5.0, 1.0), ("b", None, 5.0, 1.0))
+    looked, run_out, lock = threading.Event(), threading.Event(), stock._lock
+    uses = 0
 
-    async def run() -> None:
-        stock, records = Stock(Log()), []  # type: ignore[arg-type, var-annotated]
-        await stock.take([Record(id, None, 0.0, 0.0) for id in ids], by="test", now=0.0)
-        for turn in range(1, 6):
-            shelf = Shelf(dict.fromkeys(ids, True))
-            putting_up = asyncio.create_task(asyncio.to_thread(stock.mask, shelf))  # type: ignore[arg-type]
-            records = [Record(id, None, float((i + turn) % 2), turn) for i, id in enumerate(ids)]
-            await stock.take(records, by="test", now=0.0)
-            found = await putting_up
-            assert found.tolist() == [it.quantity > 0 for it in records]
+    class Pausing:
+        def __enter__(self) -> None:
+            lock.acquire()
 
-    asyncio.run(run())
+        def __exit__(self, *_: object) -> None:
+            nonlocal uses
+            lock.release()
+            uses += threading.current_thread() is thread
+            if uses == 2 and not looked.is_set():  # it made itself known, and looked at a
+                looked.set()
+                assert run_out.wait(10)
+
+    stock._lock = Pausing()  # type: ignore[assignment]
+    thread = threading.Thread(target=stock.mask, args=(shelf,))
+    thread.start()
+    assert looked.wait(10)
+    taken(stock, ("a", None, 0.0, 2.0), ("b", None, 0.0, 2.0))
+    run_out.set()
+    thread.join()
+    assert mask(stock, shelf) == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_row_for_each_product_once_for_each_test(log: Exposures) -> None:
     found = logged(log.folder)
     assert found.schema.equals(EXPOSURES)
     assert told(found) == [row for one in SOME for row in slow(*one)]
-    assert (log.written, log.dropped, log.torn, log.reason, len(log)) == (6, 0, 0, None, 0)
+    assert (log.written, log.dropped, log.torn, log.reason, log.waiting) == (6, 0, 0, None, 0)
     assert [path.suffix for path in log.folder.iterdir()] == [".parquet"]
 
 
@@ -239,7 +239,7 @@ while True:
     for _ in range(100):
         log.add(f"r{n}", 1e9, "ann", None, "home", "web", (), ["a", "b"], None, None, "als")
         n += 1
-    while len(log):
+    while log.waiting:
         pass
     print(log.written, flush=True)
 """
@@ -295,9 +295,9 @@ def test_on_a_full_disk_answers_wait_and_none_is_written_twice(
     log.start()
     wait(lambda: log.reason is not None)
     assert "No space left" in str(log.reason)
-    assert (log.written, log.dropped, len(log)) == (1, 20, 100)
+    assert (log.written, log.dropped, log.waiting) == (1, 20, 100)
     full.clear()
-    wait(lambda: len(log) == 0)
+    wait(lambda: log.waiting == 0)
     log.close()
     assert (log.written, log.dropped, log.reason) == (101, 20, None)
     found = Counter(logged(tmp_path)["request_id"].to_pylist())
@@ -315,7 +315,7 @@ def test_a_disk_that_stays_full_costs_answers_and_nothing_else(
 
     monkeypatch.setattr(os, "pwrite", never)
     log.close()
-    assert (log.written, log.dropped, len(log)) == (0, 1, 0)
+    assert (log.written, log.dropped, log.waiting) == (0, 1, 0)
 
 
 def test_a_folder_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
