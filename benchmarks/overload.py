@@ -89,7 +89,8 @@ def serve(port: int, shed: bool, seconds: float) -> None:
 
     uvicorn.run(
         app, port=port, http=Bounded, loop="uvloop", ws="none", lifespan="off",
-        log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1,
+        log_level="error", access_log=False, server_header=False,
+        timeout_graceful_shutdown=1, timeout_keep_alive=30,
     )  # fmt: skip
 
 
@@ -185,6 +186,8 @@ async def crowd(port: int, rate: float, seconds: float) -> dict[str, float]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE - (time.perf_counter() - due)):
                 to = await free.get()
+                if to.transport.is_closing():  # it was idle too long for the server
+                    to = await line(port)
                 try:
                     status = await to.ask()
                 finally:

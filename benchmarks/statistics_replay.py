@@ -17,9 +17,7 @@ Targets: `near` the log, `far` from it, and `opposite`: what the log hardly ever
 bias: mean of estimate - truth, in % of the truth, and the standard error of that. coverage: share
 of answered worlds whose 95% interval holds the truth. percentile: the same of the percentile
 bootstrap over visitors (`intervals.mean_interval` on the same contributions). refused: worlds
-without an answer.
-
-With REGULARS_DATA, the Open Bandit sample too (`benchmarks/open_bandit.py`).
+without an answer. With REGULARS_DATA, the Open Bandit sample too (`benchmarks/open_bandit.py`).
 """
 
 from __future__ import annotations
@@ -48,6 +46,10 @@ from models.evaluation.intervals import Interval, mean_interval  # noqa: E402
 from models.evaluation.overlap import Replay  # noqa: E402
 
 Floats = npt.NDArray[np.float64]
+HEAD = (
+    "clicks             target    estimator           truth    bias %       coverage  percentile"
+    "  refused"
+)
 PLACES, SHELF, VISITORS = 3, 20, 1500
 RARE = 0.06
 SEEN = np.array([1.0, 0.7, 0.5])  # how often each place is looked at, clicks by place
@@ -78,8 +80,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    rows = show(given.worlds, seed=given.seed)
-    bandit = open_bandit()
+    rows, bandit = show(given.worlds, seed=given.seed), open_bandit()
     for row in bandit:
         print(" ".join(f"{key} {value}" for key, value in row.items()))
     if given.json:
@@ -89,9 +90,7 @@ def main() -> None:
 def show(worlds: int, *, seed: int) -> list[dict[str, Any]]:
     """Print the table of `run`, and give it."""
     rows = run(worlds, seed=seed)
-    print(f"{worlds} worlds")
-    print("clicks             target    estimator           truth    bias %       coverage"
-          "  percentile  refused")  # fmt: skip
+    print(f"{worlds} worlds\n{HEAD}")
     for row in rows:
         bias = "" if np.isnan(row["bias"]) else f"{row['bias']:>8.1f} ±{row['error']:<5.1f}"
         print(
@@ -100,6 +99,7 @@ def show(worlds: int, *, seed: int) -> list[dict[str, Any]]:
             f"{row['refused']:>8}",
             flush=True,
         )
+    print("* its assumption does not hold there")
     return rows
 
 
@@ -114,14 +114,15 @@ def run(worlds: int, *, seed: int) -> list[dict[str, Any]]:
         said = [(truth, got, other) for truth, got, other in tries if got is not None]
         truths = np.array([truth for truth, _, _ in said])
         off = np.array([got.mean for _, got, _ in said]) - truths
+        off *= 100 / truths.mean() if said else 1
         rows.append(
             {
                 "clicks": clicks,
                 "target": target,
                 "estimator": estimator,
                 "truth": float(np.mean([truth for truth, _, _ in tries])),
-                "bias": _share(off.mean(), truths) if len(off) else np.nan,
-                "error": _share(off.std() / np.sqrt(len(off)), truths) if len(off) else np.nan,
+                "bias": float(off.mean()) if said else np.nan,
+                "error": float(off.std() / np.sqrt(len(off))) if said else np.nan,
                 "coverage": _covered([(truth, got) for truth, got, _ in said]),
                 "percentile": _covered([(truth, got) for truth, _, got in said if got]),
                 "refused": len(tries) - len(said),
@@ -272,10 +273,6 @@ def _covered(pairs: list[tuple[float, Interval]]) -> float:
 
 def _percent(share: float) -> str:
     return f"{share:>10.1%}" if share == share else " " * 10
-
-
-def _share(off: float, truths: Floats) -> float:
-    return float(100 * off / truths.mean())
 
 
 if __name__ == "__main__":

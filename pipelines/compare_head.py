@@ -40,6 +40,9 @@ def verdict(compared: dict[str, Any]) -> str:
         said["How much"] = f"{metric} {parts.gain(row)}, from {row['baseline']:.3f} to "
         said["How much"] += f"{row['candidate']:.3f}"
         said["How sure"] = _sure(row)
+    serving = _serving(compared, model)
+    if serving:
+        said["What serves"] = serving
     said["For whom"] = sums(compared["kinds"][model])
     said["Lasting"] = compared["folds"][model]["said"]
     if one["rails"]:
@@ -147,6 +150,16 @@ def _sure(row: Mapping[str, Any]) -> str:
         share = "less than 0.1 %" if often < 0.001 else f"{often:.1%}"
         return f"Sure: chance alone would do as much in {share} of such comparisons."
     return f"Not sure: the interval holds zero. {power(dict(row))}"
+
+
+def _serving(compared: dict[str, Any], model: str) -> str:
+    """The difference from what serves, where that is neither popularity nor the baseline."""
+    found = compared["verdict"]
+    one = found["models"][model]["against"].get("champion")
+    if one is None or found["gate"]["against"] == compared["baseline"] or not one["relative"]:
+        return ""
+    low, high = (one[end] * one["relative"] / one["mean"] for end in ("low", "high"))
+    return f"Against {found['gate']['against']}: {one['relative']:+.1%} ({low:+.1%} to {high:+.1%})"
 
 
 def _why(compared: dict[str, Any], model: str) -> str:

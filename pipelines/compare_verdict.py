@@ -42,11 +42,11 @@ def weigh(
 ) -> dict[str, Any]:
     """`decision, model, headline, gate` and `models`, each with its part.
 
-    models: NAME -> decision, headline, reasons, cautions and rails.
-    model: the one that ships, else the candidate with the best mean; decision is its. models are in the order of
-    their means, that one first. gate: what the gate says of all of them and `against`, what its
-    guardrails guard, None where popularity was not judged on the same. rails: guardrails as of
-    `pipelines.guardrails.Rail`.
+    models: NAME -> decision, headline, reasons, cautions, against (the differences that the gate
+    weighed, by rival) and rails (guardrails as of `pipelines.guardrails.Rail`). model: the one that
+    ships, else the candidate with the best mean; decision is its, and it comes first in models, the
+    others by their means. gate: what the gate says of all of them and `against`, what its
+    guardrails guard; None where popularity was not judged on the same.
     """
     base, metric = sides[0], shop.judge.metric
     weighed = _ask(shop, sides, facts)
@@ -59,6 +59,7 @@ def weigh(
             "headline": headline,
             "reasons": reasons,
             "cautions": _cautions(row, kinds[side.label], folds[side.label]),
+            "against": {} if weighed is None else weighed.against[_own(weighed, side)],
             "rails": [] if weighed is None else [asdict(one) for one in _rails(weighed, side)],
         }
     ships = [name for name, one in models.items() if one["decision"] == "ship"]

@@ -24,6 +24,7 @@ def main() -> int:
     from serving.settings import SettingsError, read
     from serving.wire import Bounded, Leaving
 
+    sys.setswitchinterval(0.001)  # who waits for an event to be durable waits for the GIL too
     try:
         settings = read(os.environ)
         check(settings)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from serving import endpoints, opening, pages, problems
+from serving import endpoints, opening, pages, problems, reports
 from serving import stocktaking as stock
 from serving.answers import Health
 from serving.desk import Desk
@@ -95,6 +95,7 @@ def create(settings: Settings) -> Front:
             handled("/v1/rules/{rule_id}", rules.put, "PUT"),
             handled("/v1/rules/{rule_id}", rules.remove, "DELETE"),
             *_operation(desks, guard, settings),
+            *reports.routes(lambda request: _desk(desks, request.scope)),
             *pages.routes(lambda request: _desk(desks, request.scope), demo=settings.demo),
         ],
         exception_handlers={

@@ -55,6 +55,11 @@ class Counts:
         product = self.products.get(product_id)
         return None if product is None else product.shop
 
+    def last(self, product_id: str) -> float:
+        """When a product was counted last anywhere; before all time where it was not."""
+        product = self.products.get(product_id)
+        return -math.inf if product is None else product.at
+
     def of(self, product_id: str) -> dict[str | None, Count]:
         """All counts of a product, by store."""
         places: list[str | None] = [None, *self.stores]

@@ -209,7 +209,7 @@ class Desk:
             if stale:
                 codes = codes_of(shelf, stale)
                 times = dict.fromkeys(codes.tolist(), surface.rotate)
-                terms = replace(terms, stale=codes, times=times)
+                terms = replace(terms, stale=codes, times=times, simple=False)
         return Asked(customer_id, question, surface, her, terms, (), notes)
 
     def _surface(self, name: str) -> tuple[Surface, tuple[Note, ...]]:

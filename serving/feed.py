@@ -9,6 +9,7 @@ wanted. Both folders keep their newest files only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -22,6 +23,7 @@ from serving.stock import Record, Stock
 log = logging.getLogger("regulars")
 
 EVERY = 0.3  # seconds between two looks
+AGAIN = 2.0  # after a look that failed
 SETTLED = 0.2  # seconds that a file must be as it is: for those that are written in place
 KEPT = 100  # files of each of the two folders
 BATCH = 10_000  # counts taken at once
@@ -36,12 +38,16 @@ class Feed:
 
     async def follow(self, clock: Callable[[], float] = time.time) -> None:
         """Look again and again until cancelled, whatever lies there."""
+        failed = False
         while True:
             try:
                 await self.look(now=clock())
+                if failed:
+                    self.stock.feed_error, failed = None, False
             except (OSError, StoreError) as error:
                 self._says(f"{self.folder}: {error}")
-            await asyncio.sleep(EVERY)
+                failed = True
+            await asyncio.sleep(AGAIN if failed else EVERY)
 
     async def look(self, *, now: float) -> None:
         """Take in the files that are there, by name; raises OSError and StoreError."""
@@ -91,15 +97,14 @@ class Feed:
     def _files(self, now: float) -> list[Path]:
         if not self.folder.is_dir():
             return []
+        found = []
         with os.scandir(self.folder) as entries:
-            found = [
-                Path(entry.path)
-                for entry in entries
-                if Path(entry.name).suffix in READERS
-                and not entry.name.startswith(".")
-                and entry.is_file(follow_symlinks=False)
-                and not 0 <= now - entry.stat().st_mtime < SETTLED
-            ]
+            for entry in entries:
+                named = Path(entry.name).suffix in READERS and not entry.name.startswith(".")
+                with contextlib.suppress(FileNotFoundError):  # another server was faster
+                    if named and entry.is_file(follow_symlinks=False):
+                        age = now - entry.stat().st_mtime
+                        found += [] if 0 <= age < SETTLED else [Path(entry.path)]
         return sorted(found)
 
     def _says(self, error: str) -> None:

@@ -61,7 +61,7 @@ class Front:
         method, path = scope["method"], scope["path"]
         own = self.edges.headers(given)
         hot = (
-            method == "GET"
+            (method == "GET" or method == "HEAD")
             and path.endswith(RECOMMENDATIONS)
             and path.startswith(CUSTOMERS)
             and len(path) >= len(CUSTOMERS) + len(RECOMMENDATIONS)

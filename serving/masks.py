@@ -38,32 +38,51 @@ class Masks:
         self.of: dict[str | None, Mask] = {None: shelf.catalogue.available.copy()}
         self._counted = _counted(shelf.catalogue.table)
 
-    def show(self, counts: Counts, product_id: str, store_id: str | None, *, before: float) -> bool:
-        """Say what is known of a product since its count in a place; whether all of it is new.
+    def show(self, counts: Counts, news: Iterable[tuple[str, str | None, float]]) -> bool:
+        """Say what is known of products; whether the bundle was the word on one until now.
 
-        before: when it was counted last, before that.
+        news: a product, the place of a count of it, when it had been counted last before that.
         """
-        code, product = self.code(product_id), counts.products[product_id]
-        if code < 0 or product.at < self._since(code):
-            return False
-        shown, turned = product.shown, before < self._since(code)
-        places: Iterable[str | None] = (store_id,) if store_id in self.of else ()
-        if turned or bool(self.of[None][code]) != shown:
-            places = self.of
-        for place in places:
-            count = None if place is None else counts.get(product_id, place)
-            self.of[place][code] = shown if count is None else count.quantity > 0
+        turned, shop = False, self.of[None]
+        codes: dict[str, int] = {}  # of products that may be new in all places
+        for product_id, place, before in news:
+            code, product = self.code(product_id), counts.products[product_id]
+            if code < 0 or product.at < self._since(code):
+                continue
+            if before < self._since(code):
+                turned = True
+                codes[product_id] = code
+            elif bool(shop[code]) != product.shown:
+                codes[product_id] = code
+            elif place is not None and place in self.of:
+                self.of[place][code] = counts.stores[place][product_id].quantity > 0
+        if codes:
+            self._show_everywhere(counts, codes)
         return turned
+
+    def _show_everywhere(self, counts: Counts, codes: dict[str, int]) -> None:
+        rows = np.fromiter(codes.values(), np.int32, len(codes))
+        shown = np.array([counts.products[product_id].shown for product_id in codes])
+        order = {product_id: row for row, product_id in enumerate(codes)}
+        for place, mask in self.of.items():
+            values = shown
+            own = {} if place is None else counts.stores[place]
+            if counted := own.keys() & codes.keys():
+                values = shown.copy()
+                for product_id in counted:
+                    values[order[product_id]] = own[product_id].quantity > 0
+            mask[rows] = values  # at once: whoever looks meanwhile sees nothing in between
 
     def add(self, counts: Counts, store_id: str) -> Mask:
         """The mask of a store; one that counts nothing has the shop's own. Forgets the oldest."""
         if store_id not in counts.stores:
             return self.of[None]
-        mask = self.of[store_id] = self.of[None].copy()
+        mask = self.of[None].copy()
         for product_id, count in counts.stores[store_id].items():
             code = self.code(product_id)
             if code >= 0 and counts.products[product_id].at >= self._since(code):
                 mask[code] = count.quantity > 0
+        self.of[store_id] = mask
         if len(self.of) > 2 + STORE_BYTES // (len(mask) or 1):
             del self.of[next(itertools.islice(self.of, 1, None))]
         return mask

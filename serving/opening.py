@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import time
@@ -27,7 +28,7 @@ from serving.watch import Watch
 
 log = logging.getLogger("regulars")
 
-EXPORT_SECONDS = 300.0  # between two times that collected events are written for the next training
+EXPORT_SECONDS = 3600.0  # between two times that collected events are written for the next training
 
 
 def desk(place: Place, settings: Settings, process: Process) -> Desk:
@@ -43,6 +44,7 @@ def desk(place: Place, settings: Settings, process: Process) -> Desk:
 
     def prepare(shelf: Shelf) -> None:
         stock.mask(shelf)
+        gc.freeze()  # a shelf lives long: the collector need not walk it
 
     watch = Watch(place.bundles, settings, metrics, wanted=wanted, prepare=prepare)
     return Desk(

@@ -41,6 +41,11 @@ class Place:
         return self.home / "collected"
 
     @property
+    def pages(self) -> Path:
+        """Reports of comparisons and experiments, one HTML file each."""
+        return self.home / "pages"
+
+    @property
     def keys(self) -> Path:
         """Hashed API keys; where there is no such file, there are no keys."""
         return self.home / "keys.json"

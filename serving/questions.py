@@ -37,7 +37,7 @@ class Question(msgspec.Struct, frozen=True):
 
     n: None as many as the surface has slots. product: the one that is shown; cart: what is in it,
     where the caller says so. among: the only products that may be shown; none: all. channel: where
-    it is shown, for the log.
+    it is shown, for the log. plain: nothing narrows the answer; found out, whatever is given.
     """
 
     n: int | None = None
@@ -53,8 +53,16 @@ class Question(msgspec.Struct, frozen=True):
     substitutes: bool = False
     surface: str = "home"
     channel: str = "web"
+    plain: bool = False
+
+    def __post_init__(self) -> None:
+        nothing = (None, (), "", False, NO_FILTERS)
+        asks = (getattr(self, name) in nothing for name in _NARROWING)
+        msgspec.structs.force_setattr(self, "plain", all(asks))
 
 
+_NARROWING = ("exclude", "among", "seen", "where", "store", "product", "cart", "filters")
+_NARROWING += ("explain", "substitutes")
 PLAIN = Question()
 ALIKE = Question(surface="product")
 

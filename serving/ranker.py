@@ -60,10 +60,10 @@ def rank(
 ) -> Ranked:
     """The answer for one visit."""
     n = question.n or surface.slots
-    if visit.row >= 0 and visit.person.version == 0 and _plain(question, surface, terms):
-        found_at_once = _listed(visit, surface, terms, n)
-        if found_at_once is not None:
-            return found_at_once
+    if terms.simple and question.plain and visit.row >= 0 and not visit.person.version:
+        at_once = _listed(visit, terms, n)
+        if at_once is not None:
+            return at_once
     drop = (question.seen or visit.shelf.bundle.seen) == "drop"
     hide = hidden(visit, question, surface, drop=drop)
     terms = terms.only(visit.bought_ever()) if surface.bought == "only" else terms
@@ -101,23 +101,7 @@ def rank(
     return Ranked(answer, not own, notes, chosen, *chances)
 
 
-def _plain(question: Question, surface: Surface, terms: Terms) -> bool:
-    """Whether the published list, less what the terms rule out, is the answer."""
-    return (
-        surface.simple
-        and not terms.pinned
-        and not len(terms.returned)
-        and not len(terms.stale)
-        and not question.exclude
-        and question.seen is None
-        and question.product is None
-        and not question.cart
-        and not question.explain
-        and not question.substitutes
-    )
-
-
-def _listed(visit: Visit, surface: Surface, terms: Terms, n: int) -> Ranked | None:
+def _listed(visit: Visit, terms: Terms, n: int) -> Ranked | None:
     """The n best of the published list, by one compiled call; None where it has no n."""
     shelf, row = visit.shelf, visit.row
     seen = shelf.indices[shelf.indptr[row] : shelf.indptr[row + 1]]

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.scorer import Codes, History, Scores
 from serving.shelf import Shelf
-from serving.visit import NOTHING, Visit
+from serving.visit import NOTHING, Visit, codes_of
 
 MANY = 100  # candidates of a source
 LATEST = 3  # products that `alike` goes out from where neither a page nor a cart is given
@@ -89,12 +89,19 @@ def _together(visit: Visit) -> Found:
 
 def _again(visit: Visit) -> Found:
     """What she bought, what is due first: often bought, and not just now."""
-    shelf = visit.shelf
-    if visit.row < 0:
-        return NONE
-    codes, days, orders = shelf.purchases(visit.row)
-    age = np.maximum(visit.at / 86_400 - days, 0)
-    worth = (orders * (1 - 0.5 ** (age / MONTH))).astype(np.float32)
+    shelf, person = visit.shelf, visit.person
+    codes, worth = NONE.codes, NONE.scores
+    if visit.row >= 0:
+        codes, days, orders = shelf.purchases(visit.row)
+        age = np.maximum(visit.at / 86_400 - days, 0)
+        worth = (orders * (1 - 0.5 ** (age / MONTH))).astype(np.float32)
+    if person.bought:
+        lately = zip(person.bought, person.bought_at, strict=True)
+        since = codes_of(shelf, (id for id, at in lately if at > shelf.published))
+        worth = np.where(np.isin(codes, since), np.float32(0), worth)
+        more = np.setdiff1d(since, codes)
+        codes = np.concatenate([codes, more])
+        worth = np.concatenate([worth, np.zeros(len(more), np.float32)])
     order = np.lexsort((codes, -worth))[:MANY]
     return Found(codes[order], worth[order])
 

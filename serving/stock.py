@@ -170,31 +170,19 @@ class Stock:
         older = []
         async for some in _slices(counts):
             with self._lock:
-                every = [*self._masks.values(), *self._growing]
+                news = []
                 for product_id, store_id, count in some:
                     known = self.counts.get(product_id, store_id)
                     if known is not None and count.at < known.at:
                         older.append((product_id, store_id))
                     elif known is None or (known.at, known.version) < (count.at, count.version):
-                        self._put(every, product_id, store_id, count, known)
+                        news.append((product_id, store_id, self.counts.last(product_id)))
+                        self.counts.put(product_id, store_id, count)
+                        self.version += known is None or known.quantity != count.quantity
+                        self.as_of = count.at if self.as_of is None else max(self.as_of, count.at)
+                for masks in (*self._masks.values(), *self._growing):
+                    self.version += masks.show(self.counts, news)
         return older
-
-    def _put(
-        self,
-        every: Sequence[Masks],
-        product_id: str,
-        store_id: str | None,
-        count: Count,
-        known: Count | None,
-    ) -> None:
-        product = self.counts.products.get(product_id)
-        before = -math.inf if product is None else product.at
-        self.counts.put(product_id, store_id, count)
-        news = known is None or known.quantity != count.quantity
-        for masks in every:
-            news = masks.show(self.counts, product_id, store_id, before=before) or news
-        self.as_of = count.at if self.as_of is None else max(self.as_of, count.at)
-        self.version += news
 
     def _masks_of(self, shelf: Shelf) -> Masks:
         """The masks of a shelf that had none; while they grow, what comes in reaches them too."""
@@ -207,8 +195,8 @@ class Stock:
                 ids = list(self.counts.products)
             for start in range(0, len(ids), SLICE):
                 with self._lock:
-                    for id in ids[start : start + SLICE]:
-                        masks.show(self.counts, id, None, before=-math.inf)
+                    news = [(id, None, math.inf) for id in ids[start : start + SLICE]]
+                    masks.show(self.counts, news)
             with self._lock:
                 self._growing.remove(masks)
                 self._masks[shelf.catalogue] = masks

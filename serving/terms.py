@@ -30,7 +30,8 @@ class Terms:
     (products,) what can be had, kept up to date in place. returned: codes that can be had, but
     could not when the lists were made. boost: (products,) factors, None where no rule boosts. by:
     caps, pins, shares, spread. pinned: whether a rule pins. stale: codes that she was shown too
-    often; times: how often she was shown each. all: `shown` before `only`.
+    often; times: how often she was shown each. all: `shown` before `only`. simple: for whom
+    nothing happened since, the published list less what is ruled out here is the answer.
     """
 
     allowed: Allowed
@@ -43,6 +44,7 @@ class Terms:
     stale: Codes = field(default_factory=lambda: NOTHING)
     times: Mapping[int, int] = field(default_factory=dict)
     all: Mask | None = None
+    simple: bool = False
 
     def only(self, codes: Codes) -> Terms:
         """Nothing but these."""
@@ -101,15 +103,16 @@ class Counter:
                 shares=shares,
                 spread=surface.spread,
             )
-        back = stock & ~shelf.catalogue.available
+        back = np.flatnonzero(stock & ~shelf.catalogue.available).astype(np.int32)
         return Terms(
             allowed,
             shown,
             stock,
-            np.flatnonzero(back).astype(np.int32) if back.any() else NOTHING,
+            back,
             None if rules is None else rules.boost,
             by,
             bool(pins),
+            simple=surface.simple and not pins and not len(back),
         )
 
 

@@ -12,14 +12,18 @@ from models.ranking.best import keep_best, key_of
 from models.scorer import Codes, Scores
 
 SMOOTHING = 60  # k of reciprocal rank fusion, as published
+DEEP = 1000  # places of a list that count: what stands behind them adds next to nothing
 
 
 class Blended(NamedTuple):
-    """One list of several, best first; -1, -inf and -1 where they have fewer products."""
+    """One list of several, best first; -1, -inf and -1 behind its end.
 
-    codes: Codes  # (n,)
-    scores: Scores  # (n,)
-    sources: Codes  # (n,) which list gave the most of the score
+    As long as asked, or as all lists together where that is less.
+    """
+
+    codes: Codes
+    scores: Scores
+    sources: Codes  # which list gave the most of the score
 
 
 class Boosted(NamedTuple):
@@ -35,13 +39,15 @@ def blend(lists: Sequence[Codes], weights: Sequence[float], n: int) -> Blended:
 
     A product's score is the sum of weight / (60 + its place from 1) over the lists that hold it.
     lists: int32, best first, -1 ends one; of a product that stands twice in a list the first
-    counts. A list of weight 0 or less counts nothing.
+    counts. A list of weight 0 or less counts nothing, nor does what stands behind place DEEP.
     """
     if len(lists) != len(weights):
         raise ValueError(f"want a weight for each of {len(lists)} lists, got {len(weights)}")
-    codes = np.concatenate(lists) if lists else np.empty(0, np.int32)
-    lengths = np.array([len(codes) for codes in lists], np.int64)
-    return Blended(*_blend(codes, lengths, np.array(weights, np.float64), n))
+    firsts = [codes[:DEEP] for codes in lists]
+    codes = np.concatenate(firsts) if firsts else np.empty(0, np.int32)
+    lengths = np.array([len(first) for first in firsts], np.int64)
+    most = min(n, len(codes))
+    return Blended(*_blend(codes, lengths, np.array(weights, np.float64), most))
 
 
 def boosted(codes: Codes, scores: Scores, boost: Scores) -> Boosted:

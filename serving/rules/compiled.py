@@ -84,7 +84,7 @@ def compiled(
     *,
     products: int,
 ) -> Compiled:
-    """The rules that hold on a surface now, put together in the order of their ids.
+    """The rules that hold on a surface now, put together in the order given.
 
     found: each rule's products. Boosts of one product multiply.
     """
@@ -92,8 +92,7 @@ def compiled(
     pins: list[tuple[int, int]] = []
     shares: list[tuple[float, Mask]] = []
     since, until = -math.inf, math.inf
-    for id in sorted(rules):
-        rule = rules[id]
+    for id, rule in rules.items():
         about = found[id]
         if rule.surfaces and surface not in rule.surfaces:
             continue

@@ -7,11 +7,14 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from serving.metrics import Metrics
 from serving.problems import MEDIA_TYPE, Refused, shown
 from serving.shelf import Shelf
 from serving.state.events import MOST_EVENTS, Batch, Event, read
 from serving.state.store import Store, StoreError
+from serving.trials.shown import Shown
 
+TAKEN_UP = frozenset({"view_item", "add_to_cart", "add_to_wishlist", "purchase"})
 NAMED = 5  # unknown products that a warning names
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +37,14 @@ class Desk(Protocol):
     @property
     def watch(self) -> Watching:
         """Which products are known."""
+
+    @property
+    def shown(self) -> Shown:
+        """What customers keep passing by."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """The shop's numbers."""
 
 
 class CollectedNote(msgspec.Struct, frozen=True):
@@ -60,7 +71,13 @@ async def collect(desk: Desk, caller: object, scope: Any, body: bytes) -> bytes:
     try:
         new, known = await desk.store.add(events, now=now)
     except StoreError as error:
+        desk.metrics.events["refused"] += len(events)
         raise Refused(503, f"the events were not taken: {error}") from error
+    desk.metrics.events["taken"] += new
+    desk.metrics.events["repeated"] += known
+    for event in events:
+        if event.customer_id is not None and event.event_type in TAKEN_UP:
+            desk.shown.clicked(event.customer_id, event.product_id)
     return _encode(Collected(new, known, _unknown(desk.watch.shelf, events)))
 
 

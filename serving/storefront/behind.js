@@ -64,7 +64,7 @@ function draw() {
     shown.replaceChildren(h("p.note", {}, "Every request that this page makes is shown here, with the answer as it came."));
     return;
   }
-  last.textContent = `${name(calls[0])} · ${ms(calls[0])}`;
+  last.textContent = `${name(chosen)} · ${ms(chosen)}`;
   bar.replaceChildren(...calls.map((call) => h("button.call", { type: "button", "aria-pressed": String(call === chosen), onclick: () => {
     [chosen, pinned] = [call, true];
     draw();

@@ -71,6 +71,7 @@ export function list({ title, note, name, ask, acts, watch, badge = () => null, 
 
   section.refresh = async () => {
     const mine = ++turn;
+    section.setAttribute("aria-busy", "true");
     const answer = await (section.asked = ask());
     await products(answer.items.flatMap((item) => [item.product_id, item.substitute_for].filter(Boolean)));
     if (mine !== turn) return null;

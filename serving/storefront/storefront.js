@@ -96,7 +96,10 @@ const lists = {
     empty: "Nothing in this category is for sale now.",
     ask: () => shop.recommend("home", options({ n: 8, seen: "drop", substitutes: true, ...(category && { filter: `category="${category.replace(/["\\]/g, "\\$&")}"` }) })) }),
   again: (n, more) => list({ name: "buy_again", title: "Buy again", note: "due first; what you bought just now stands at the end", badge: (id) => bought.has(id) && "bought just now", places: n, acts, watch: shop.watch, small: true,
-    empty: "What you buy stands here from the next moment on.", ask: () => shop.recommend("buy_again", options({ n })), ...more }),
+    empty: "What you buy stands here from the next moment on.", ask: async () => {
+      const answer = await shop.recommend("buy_again", options({ n }));
+      return { ...answer, items: answer.items.filter((item) => item.source === "again") }; // not what fills the list up
+    }, ...more }),
   back: (n) => list({ name: "win_back", title: "Chosen for your return", places: n, acts, watch: shop.watch, small: true, ask: () => shop.recommend("win_back", options({ n })) }),
   beside: (id) => list({ name: "product", title: "Goes well with it", places: 3, acts, watch: shop.watch, small: true, ask: () => shop.recommend("product", options({ product: id, n: 3 })) }),
   alike: (id, out, above) => list({ name: "similar", title: out ? "In its place" : "More like this", places: 6, acts, watch: shop.watch, small: true,
@@ -192,6 +195,7 @@ function view() {
 
 async function show({ focus = true } = {}) {
   clearInterval(ticking);
+  $("#main").setAttribute("aria-busy", "true");
   const now = view();
   follow(surfaces[now.name]);
   for (const link of document.querySelectorAll("nav a[data-view]")) {
@@ -208,6 +212,7 @@ async function show({ focus = true } = {}) {
     $("#main").focus({ preventScroll: true });
   }
   await refresh();
+  $("#main").setAttribute("aria-busy", "false");
 }
 
 // Ask for every list anew. Gives what changed in the first that had something to change.
@@ -219,6 +224,7 @@ async function refresh() {
 }
 
 async function go(url) {
+  $("#said").classList.remove("on");
   history.pushState(null, "", url);
   await show();
 }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.ranking.fuse import blend, boosted
+from models.ranking.fuse import DEEP, blend, boosted
 from models.scorer import Codes
 
 
@@ -27,7 +27,7 @@ def slow_blend(lists: list[list[int]], weights: list[float], n: int) -> list[tup
     scores = {code: float(np.float32(score)) for code, score in total.items()}
     best = sorted(scores, key=lambda code: (-scores[code], code))[:n]
     found = [(code, scores[code], int(np.argmax(parts[code]))) for code in best]
-    return found + [(-1, -math.inf, -1)] * (n - len(found))
+    return found + [(-1, -math.inf, -1)] * (min(n, sum(map(len, lists))) - len(found))
 
 
 code = st.integers(0, 30) | st.integers(0, 2**31 - 1)
@@ -56,6 +56,12 @@ def test_what_several_lists_hold_beats_the_first_of_one() -> None:
 def test_a_heavier_list_counts_for_more_and_one_without_weight_for_nothing() -> None:
     lists = [ints([1, 2]), ints([3, 4]), ints([5])]
     assert blend(lists, [1, 2, 0], 5).codes.tolist() == [3, 4, 1, 2, -1]
+
+
+def test_what_stands_far_behind_in_a_list_does_not_count() -> None:
+    long = np.arange(DEEP + 5, dtype=np.int32)
+    found = blend([long, ints([DEEP + 1])], [1.0, 0.0001], 3 * DEEP).codes.tolist()
+    assert found == [*range(DEEP), DEEP + 1]
 
 
 def test_every_list_wants_a_weight() -> None:

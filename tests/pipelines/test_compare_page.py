@@ -148,6 +148,14 @@ def test_a_candidate_that_loses_to_what_serves_fails_though_it_beats_popularity(
     assert verdict["gate"]["action"] == "refresh"
 
 
+def test_what_serves_stands_beside_the_baseline() -> None:
+    made = page(compared(POPULARITY, side("als", 0.03), side("bpr", 0.08),
+                         facts=Facts("recipe-als", ENOUGH)))  # fmt: skip
+    assert re.search(r"<dt>What serves</dt><dd>Against als: \+1\d\.\d% \(", made)
+    alone = page(compared(POPULARITY, side("bpr", 0.08)))
+    assert "<dt>What serves</dt>" not in alone
+
+
 def test_without_popularity_the_gate_cannot_be_asked() -> None:
     verdict = compared(side("bpr", 0.01), side("als", 0.05))["verdict"]
     assert (verdict["decision"], verdict["gate"]) == ("hold", None)

@@ -91,6 +91,10 @@ def test_a_candidate_must_beat_the_champion_too() -> None:
     better = ask(ALS, entry("bpr", 0.08), champion="recipe-als")
     assert (better.action, better.model) == ("publish", "bpr")
     assert set(better.against["bpr"]) == {"popularity", "champion"}
+    assert "and als, which serves, with 0.1" in better.verdict
+    assert [better.says(name) for name in ("bpr", "als", "popularity")] == [
+        "publish", "pass", "hold",
+    ]  # fmt: skip
 
 
 def test_a_champion_that_still_wins_is_published_on_the_newest_data() -> None:

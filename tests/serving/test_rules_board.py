@@ -237,6 +237,28 @@ def test_rules_that_never_meet_do_not_contradict() -> None:
     assert said(some, now=BEGIN + 40 * DAY) == {"c": ["over"], "e": ["over"]}
 
 
+def test_rules_that_are_over_contradict_no_more() -> None:
+    ended = {"end": "2026-04-01T00:00:00Z"}
+    some = board(
+        a=rule("pin", products=["p1"], place=1, **ended),
+        b=rule("pin", products=["p2"], place=1, **ended),
+        c=rule("block", products=["p1"], **ended),
+        d=rule("share", where=["category=Toys"], share=0.8, **ended),
+        e=rule("share", where=["category=Books"], share=0.8, **ended),
+    )
+    assert said(some, now=BEGIN)["a"] == ["same_place", "pin_blocked"]
+    assert said(some, now=BEGIN + 40 * DAY) == {id: ["over"] for id in "abcde"}
+
+
+def test_shares_that_contradict_on_two_surfaces_are_told_once() -> None:
+    both = {"share": 0.7, "surfaces": ["home", "cart"]}
+    some = board(
+        a=rule("share", where=["category=Toys"], **both),
+        b=rule("share", where=["category=Books"], **both),
+    )
+    assert said(some) == {"a": ["shares_over_one"], "b": ["shares_over_one"]}
+
+
 def test_shares_that_promise_more_than_every_place_are_said_where_they_meet() -> None:
     some = board(
         a=rule("share", where=["category=Toys"], share=0.6, surfaces=["home"]),
@@ -272,6 +294,30 @@ def test_one_server_s_change_is_in_use_at_once_and_the_others_follow(
 
     asyncio.run(scenario())
     assert [(c.key, c.by, c.at) for c in log.written] == [("a", "k1", 5.0), ("a", "k2", 6.0)]
+
+
+def test_what_was_read_late_does_not_undo_what_is_newer() -> None:
+    log = Log()
+    some = Board(log)  # type: ignore[arg-type]
+
+    async def scenario() -> None:
+        await log.change("rules", [("a", b'{"kind":"block","products":["p1"]}')], by="", now=0.0)
+        early, answered = await log.changes("rules", 0), asyncio.Event()
+
+        async def late(topic: str, after: int) -> list[Change]:
+            await answered.wait()
+            return early
+
+        current, log.changes = log.changes, late  # type: ignore[method-assign]
+        reading = asyncio.create_task(some.catch_up())
+        await asyncio.sleep(0)
+        log.changes = current  # type: ignore[method-assign]
+        await some.remove("a", by="", now=1.0)
+        answered.set()
+        await reading
+        assert (hidden(some), some.version) == ([], 2)
+
+    asyncio.run(scenario())
 
 
 def test_when_the_store_is_gone_rules_stay_a_change_is_refused_and_the_reason_is_there(

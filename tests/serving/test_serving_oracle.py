@@ -86,6 +86,7 @@ def answer(shelf: Shelf, customer: str, question: Question) -> Ranked:
         allowed := shelf.catalogue.allowed(question.filters),
         allowed.passes,
         shelf.catalogue.available,
+        simple=True,
     )
     return rank(her, question, surface, terms, rng=random.Random(0))
 

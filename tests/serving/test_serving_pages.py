@@ -111,11 +111,11 @@ def test_a_server_that_is_no_demo_says_what_it_is_and_shows_nobody(client):
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
-def test_a_person_can_search_pick_and_look_in_a_browser(serve, publish, tmp_path):
+def test_a_person_can_search_pick_and_look_in_a_browser(serve, publish, bundles):
     from playwright.sync_api import expect, sync_playwright
 
     publish()
-    url = serve(tmp_path)
+    url = serve(bundles)
     options = (
         "--no-sandbox",
         "--disable-gpu",

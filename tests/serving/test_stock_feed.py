@@ -250,6 +250,31 @@ def test_a_file_that_cannot_be_moved_is_said_and_not_taken_again(
     assert len(reads) == 1
 
 
+def test_a_store_that_fails_leaves_the_file_for_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "AGAIN", 0.01)
+    path = dropped(folder / "x.csv", HEAD + LINE)
+
+    async def run() -> None:
+        store = Embedded(folder.parent / "state")
+        stock = Stock(store)  # the store is not open yet
+        following = asyncio.create_task(Feed(folder, stock).follow(lambda: NOON))
+        while stock.feed_error is None:
+            await asyncio.sleep(0.01)
+        assert path.is_file()
+        assert known(stock) == {}
+        await store.start()
+        while stock.feed_error is not None:
+            await asyncio.sleep(0.01)
+        assert known(stock) == {("a", None): (1.0, -60.0)}
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
 def test_done_and_refused_keep_their_newest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "KEPT", 2)
     for number in range(5):

@@ -5,6 +5,7 @@ import gc
 import random
 import threading
 import weakref
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from features.schemas import PRODUCTS, TIME
 from serving import masks
 from serving import stock as stock_module
 from serving.catalogue import catalogue
-from serving.state.store import Change
+from serving.state.store import Change, StoreError
 from serving.stock import Record, Stock, substitutes
 
 SCHEMA = pa.schema([*PRODUCTS, pa.field("available", pa.bool_(), nullable=False)])
@@ -236,6 +237,42 @@ def test_a_count_that_says_nothing_new_is_written_down_once_an_hour() -> None:
         taken(stock, ("a", None, 5.0, 60.0 * minute))
     assert log.version == 3
     assert stock.counts.of("a")[None].at == 60.0 * 149
+
+
+def test_another_server_of_the_shop_follows_also_after_a_store_that_failed() -> None:
+    class Failing(Log):
+        fails = False
+
+        async def changes(self, topic: str, after: int) -> list[Change]:
+            if self.fails:
+                raise StoreError("the store does not answer")
+            return await super().changes(topic, after)
+
+    async def run() -> None:
+        log, shelf = Failing(), Shelf({"a": True, "b": True})
+        one, other = Stock(log), Stock(log)  # type: ignore[arg-type]
+        following = asyncio.create_task(other.follow(lambda: 100.0))
+        await one.take([Record("a", None, 0.0, 1.0)], by="test", now=1.0)
+        await until(lambda: mask(other, shelf) == [False, True])
+        log.fails = True
+        await until(lambda: other.trouble == "the store does not answer")
+        await one.take([Record("b", None, 0.0, 1.0)], by="test", now=1.0)
+        assert mask(other, shelf) == [False, True]
+        log.fails = False
+        await until(lambda: mask(other, shelf) == [False, False])
+        assert other.trouble is None
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come")
 
 
 def test_masks_of_many_stores_are_bounded_and_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.schemas import EXPOSURES
@@ -134,6 +134,7 @@ def answers(draw: st.DrawFn) -> Answer:
     )
 
 
+@settings(max_examples=50, deadline=None)  # each writes to the disk
 @given(st.lists(answers(), min_size=1, max_size=6))
 def test_columns_made_at_once_are_those_of_a_plain_loop(some: list[Answer]) -> None:
     import tempfile
