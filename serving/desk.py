@@ -16,12 +16,13 @@ from typing import NamedTuple
 from features.assignment import Assigned
 from models.surfaces import Surface
 from serving.answers import Answer, ForCustomer, Model, Note
+from serving.at_once import Ranked
 from serving.interleaved import drafted
 from serving.metrics import Metrics
 from serving.place import Place
 from serving.problems import Refused, shown
 from serving.questions import Question
-from serving.ranker import Ranked, rank
+from serving.ranker import rank
 from serving.rules.board import Board
 from serving.shelf import Shelf
 from serving.shopfile import ShopFile

@@ -9,10 +9,10 @@ import msgspec
 from starlette.types import Scope
 
 from serving.answers import MOST_BATCH, MOST_CUSTOMERS, Answers, ForCustomer
+from serving.at_once import Ranked
 from serving.desk import Asked, Desk
 from serving.guard import Caller
 from serving.questions import checked_id, from_body, from_query
-from serving.ranker import Ranked
 
 FEW = 4  # customers that are answered on the spot; more go to a thread, others need not wait
 BLOCK = 50  # customers that a thread answers at once

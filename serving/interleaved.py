@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from serving.answers import Item
-from serving.ranker import Ranked
+from serving.at_once import Ranked
 from serving.trials.draft import draft
 from serving.trials.plans import Serve
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from itertools import count, repeat
 from typing import NamedTuple
 
 import numpy as np
 
-from models.ranking.arrange import NOTHING, PLAIN, arrange, blend, boosted
-from models.ranking.listed import NO_BOOST, listed
+from models.ranking.arrange import PLAIN, arrange, blend, boosted
 from models.scorer import Codes, Scores
 from models.surfaces import Surface
-from serving.answers import Explain, Item, Note
+from serving.answers import Explain, Note
+from serving.at_once import Ranked, published
 from serving.hiding import hidden
 from serving.problems import shown
 from serving.questions import Question
@@ -31,20 +30,6 @@ from serving.trials.explore import WIDER, draw
 from serving.visit import Visit
 
 UNSCORED = ("popular", "new", "recent", "pinned")
-
-
-class Ranked(NamedTuple):
-    """The part of an answer that depends on whom it is for.
-
-    codes: of the items. propensities, given_above: the chance of each place; None where certain.
-    """
-
-    items: list[Item]
-    fallback: bool
-    warnings: list[Note]
-    codes: list[int]
-    propensities: Sequence[float] | None = None
-    given_above: Sequence[float] | None = None
 
 
 class Listed(NamedTuple):
@@ -61,7 +46,7 @@ def rank(
     """The answer for one visit."""
     n = question.n or surface.slots
     if terms.simple and question.plain and visit.row >= 0 and not visit.person.version:
-        at_once = _listed(visit, terms, n)
+        at_once = published(visit, terms, n)
         if at_once is not None:
             return at_once
     drop = (question.seen or visit.shelf.bundle.seen) == "drop"
@@ -99,33 +84,6 @@ def rank(
     if chances is None:
         return Ranked(answer, not own, notes, chosen)
     return Ranked(answer, not own, notes, chosen, *chances)
-
-
-def _listed(visit: Visit, terms: Terms, n: int) -> Ranked | None:
-    """The n best of the published list, by one compiled call; None where it has no n."""
-    shelf, row = visit.shelf, visit.row
-    seen = shelf.indices[shelf.indptr[row] : shelf.indptr[row + 1]]
-    chosen, scores, why = listed(
-        shelf.lists_products[row],
-        shelf.lists_scores[row],
-        n,
-        terms.by,
-        shown=terms.shown,
-        stock=terms.stock,
-        hidden=NOTHING,
-        boost=NO_BOOST if terms.boost is None else terms.boost,
-        near=shelf.near,
-        seen=seen,
-    )
-    if chosen[-1] < 0:
-        return None
-    ids, because, name = shelf.product_ids, shelf.because, shelf.model.name
-    reasons = why if shelf.personal else repeat(-1)
-    answer = [
-        Item(ids[code], place, score, name, because[reason])
-        for place, code, score, reason in zip(count(1), chosen, scores, reasons)
-    ]
-    return Ranked(answer, False, [], chosen)
 
 
 def _merged(surface: Surface, found: dict[str, Found]) -> tuple[Codes, Listed]:

@@ -47,12 +47,8 @@ class Coarse:
         return replace(self, errors=errors)
 
 
-def prepare(factors: Scores, order: Codes | None = None) -> Coarse | None:
-    """(products, f) made ready; None where the CPU can't or the factors aren't finite.
-
-    order: at which place each code stands, -1 at places that are to be empty, a multiple of WIDTH
-    of them in all; None: the longest first.
-    """
+def prepare(factors: Scores) -> Coarse | None:
+    """(products, f) made ready; None where the CPU can't or the factors aren't finite."""
     products, f = factors.shape
     lengths = np.sqrt(np.einsum("ij,ij->i", factors, factors, dtype=np.float64))
     if not LANES or not f or not products or not 0 < lengths.max() < 1e15:
@@ -67,7 +63,7 @@ def prepare(factors: Scores, order: Codes | None = None) -> Coarse | None:
     place = np.empty(products, np.int32)
     place[order[held]] = held
     turned = np.zeros((whole, long), np.float32)
-    turned[held] = factors[order[held]] @ turn
+    np.matmul(factors[order[:products]], turn, out=turned[:products])
     octets = np.zeros((whole // WIDTH, WIDTH // LANES, long // 4, LANES, 4), np.uint8)
     scales, errors, length = (np.zeros(whole, np.float32) for _ in range(3))
     length[held] = lengths[order[held]]

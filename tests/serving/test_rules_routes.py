@@ -138,6 +138,23 @@ def test_a_dry_run_says_what_would_be_shown_and_stores_nothing(client: TestClien
     assert len(client.get("/v1/rules/log").json()["changes"]) == 1
 
 
+def test_a_dry_run_leaves_nothing_to_chance(shop: Callable[..., TestClient], bundles: Path) -> None:
+    (bundles.parent / "shop.toml").write_text("[surfaces.home]\nexplore = 1.0\n")
+    client = shop()
+    asked = {"rules": {"a": None}, "customers": ["c0"], "n": 3}
+    hers = "/v1/customers/c0/recommendations?n=3&seen=keep"
+    assert len({tuple(shown(client, hers)) for _ in range(30)}) > 1
+    lists = [client.post("/v1/rules:dry-run", json=asked).json()["lists"][0] for _ in range(30)]
+    assert len({tuple(one[side]) for one in lists for side in ("before", "after")}) == 1
+
+
+def test_a_dry_run_holds_to_what_a_shop_may_have(client: TestClient) -> None:
+    share = {"kind": "share", "products": ["p1"], "share": 0.01}
+    response = client.post("/v1/rules:dry-run", json={"rules": {f"s{i}": share for i in range(21)}})
+    assert response.status_code == 422
+    assert response.json()["detail"] == "a shop may have 20 shares, got 21"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "parameter"),
     [

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from models.surfaces import READY
 from serving.answers import Filters
+from serving.at_once import Ranked
 from serving.questions import Question
-from serving.ranker import Ranked, rank
+from serving.ranker import rank
 from serving.shelf import Shelf, put_up
 from serving.state.person import EMPTY
 from serving.terms import Terms

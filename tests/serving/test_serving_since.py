@@ -4,7 +4,6 @@ Customers c0, c2, … took even products, c1, c3, … odd ones; each left out on
 """
 
 import itertools
-
 import time
 
 import numpy as np

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.metrics import Metrics
 from serving.problems import Refused
 from serving.state import Added, Event, StoreError
 from serving.state.collect import Collected, collect, paths
 from serving.state.events import line, read, timed
+from serving.trials.shown import Shown
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 GOOD = {"event_id": "e1", "event_type": "view_item", "product_id": "p1", "customer_id": "anna"}
@@ -139,7 +141,12 @@ class Kept:
 
 def sent(answer: Added | StoreError, text: bytes, known: str = "p1") -> Collected:
     shelf = SimpleNamespace(code=lambda product: 0 if product == known else -1)
-    desk = SimpleNamespace(store=Kept(answer), watch=SimpleNamespace(shelf=shelf))
+    desk = SimpleNamespace(
+        store=Kept(answer),
+        watch=SimpleNamespace(shelf=shelf),
+        shown=Shown(),
+        metrics=Metrics(),
+    )
     return msgspec.json.decode(asyncio.run(collect(desk, None, {}, text)), type=Collected)
 
 
