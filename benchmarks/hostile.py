@@ -107,8 +107,20 @@ def strategy() -> Any:
     from serving.openapi import document
 
     paths = list(document()["paths"])
-    text = st.text(max_size=40) | st.sampled_from(["", "c1", "p1", "\x00", "a" * 300, "%", "🛒" * 70])
-    names = ["n", "surface", "filter", "exclude", "among", "seen", "price_min", "price_max", "store"]
+    text = st.text(max_size=40) | st.sampled_from(
+        ["", "c1", "p1", "\x00", "a" * 300, "%", "🛒" * 70]
+    )
+    names = [
+        "n",
+        "surface",
+        "filter",
+        "exclude",
+        "among",
+        "seen",
+        "price_min",
+        "price_max",
+        "store",
+    ]
     names += ["cart", "product", "explain", "substitutes", "category", "after", "channel", "x"]
     tiny = st.sampled_from(["0", "1", "100", "101", "-1", "1e9", "nan", "true", "price<=3", "a=b"])
     pair = st.tuples(st.sampled_from(names) | text, text | tiny)
@@ -155,11 +167,15 @@ def strategy() -> Any:
 
     def request(method: str, path: str, query: str, header: str, body: bytes) -> bytes:
         target = f"{path}?{query}" if query else path
-        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\n{header}Content-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"{method} {target} HTTP/1.1\r\nHost: x\r\n{header}Content-Length: {len(body)}\r\n\r\n"
+        )
         return head.encode("latin-1", "replace") + body
 
     made = st.builds(request, method, path, query, header, body)
-    return made | made | made | st.binary(min_size=1, max_size=300).map(lambda raw: raw + b"\r\n\r\n")
+    return (
+        made | made | made | st.binary(min_size=1, max_size=300).map(lambda raw: raw + b"\r\n\r\n")
+    )
 
 
 class _Connection:

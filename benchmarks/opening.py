@@ -26,6 +26,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -98,10 +99,16 @@ def drawn(root: Path, given: argparse.Namespace, version: str) -> str:
                 part = slice(start, min(start + 100_000, shape[0]))
                 codes[part], scores[part] = block((part.stop - start, shape[1]))
 
-    lists_of, similar_of = bundle.save_lists, bundle.save_similar
-    bundle.save_lists = lambda folder, *_, **__: fill(folder, "lists", (n, given.length))
-    bundle.save_similar = lambda folder, *_: fill(folder, "similar", (products, lists.SIMILAR))
-    try:
+    def all_lists(folder: Path, *_: Any, **__: Any) -> None:
+        fill(folder, "lists", (n, given.length))
+
+    def all_similar(folder: Path, *_: Any) -> None:
+        fill(folder, "similar", (products, lists.SIMILAR))
+
+    with (
+        mock.patch.object(bundle, "save_lists", all_lists),
+        mock.patch.object(bundle, "save_similar", all_similar),
+    ):
         recommender = learned(n, products, given.factors)
         lengths = rng.integers(0, 12, n)
         starts = np.concatenate(([0], np.cumsum(lengths)))
@@ -124,8 +131,6 @@ def drawn(root: Path, given: argparse.Namespace, version: str) -> str:
             together=block((products, 50)),
             bought=Purchases(starts, bought, days, np.ones(len(bought), np.int16)),
         )
-    finally:
-        bundle.save_lists, bundle.save_similar = lists_of, similar_of
 
 
 def learned(customers: int, products: int, factors: int) -> Any:

@@ -5,11 +5,13 @@
 ours    `python -m serving` on the published bundle with everything on: an API key, stock counts,
         seen products dropped, rules (a block, a boost, a share), at most three products of one
         category and brand, what is shown logged
+session the same of a sequence model (sasrec, of fewer customers and as many products), asked what
+        a visit of one to five products gets: nothing of it is published, each is ranked live
 bare    hello as JSON, Starlette on the same uvicorn with the same options
 naive   FastAPI calling implicit's `recommend` for each request, the same options
 mlflow  `mlflow models serve` of the same model as a pyfunc
 
-All four start before the first is asked; the rounds go over them in turn. The load comes from
+All start before the first is asked; the rounds go over them in turn. The load comes from
 `benchmarks/load.py`, a closed loop in a process of its own. BLAS has one thread in each.
 """
 
@@ -36,6 +38,7 @@ HERE = ROOT / "benchmarks"
 sys.path[0] = str(ROOT)  # run as a script, benchmarks/features.py would stand before features
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "true"}
 
+MOST_ASKED = 100_000  # customers, each asked once before any is asked again
 SERVER = ["--http", "httptools", "--loop", "uvloop", "--ws", "none", "--log-level", "warning"]
 SERVER += ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=30"]
 
@@ -140,8 +143,42 @@ def make(folder: Path, given: argparse.Namespace) -> list[Server]:
         f"made in {time.monotonic() - started:.0f} s; {given.connections} connections, "
         f"{given.rounds} rounds of {given.seconds:g} s each\n"
     )
-    asked = rng.permutation(known["customers"])[:5000].tolist()
-    return listed(folder, asked)
+    sessions(folder / "session" / "bundles", interactions, ids)
+    asked = rng.permutation(known["customers"])[:MOST_ASKED].tolist()
+    visits = [rng.choice(ids, rng.integers(1, 6), replace=False).tolist() for _ in range(5000)]
+    return listed(folder, asked, visits)
+
+
+def sessions(root: Path, interactions: Any, ids: list[str]) -> None:
+    """A sequence model that knows every product; barely trained, which takes no time to answer."""
+    import pyarrow as pa
+
+    from features.artifact import point
+    from models import bundle
+    from models.recommender import Recommender
+    from models.scorer import make as scorer
+
+    some = interactions.slice(0, 100_000)
+    shelf = pa.table(
+        {
+            "customer_id": [f"shelf-{place // 50}" for place in range(len(ids))],
+            "product_id": ids,
+            "weight": pa.array([1.0] * len(ids), pa.float32()),
+        }
+    )
+    parameters = {"factors": 64, "length": 20, "epochs": 1, "negatives": 64, "batch": 512}
+    recommender = Recommender(scorer("sasrec", parameters)).fit(pa.concat_tables([some, shelf]))
+    people = {"customer_id": recommender.customers, "lifecycle_stage": recommender.customers}
+    id = bundle.write(
+        root,
+        recommender,
+        products=catalogue(recommender.products.to_pylist()),
+        customers=pa.table(people),
+        popular=recommender.products,
+        seen="drop",
+        about={"model": {"name": "sasrec", "version": "1"}},
+    )
+    point(root / "current", id)
 
 
 def catalogue(ids: list[str]) -> Any:
@@ -193,8 +230,8 @@ def put(server: Server, path: str, body: Any) -> None:
     urllib.request.urlopen(request, timeout=30).close()
 
 
-def listed(folder: Path, asked: list[str]) -> list[Server]:
-    """The servers, asked for the same customers."""
+def listed(folder: Path, asked: list[str], visits: list[list[str]]) -> list[Server]:
+    """The servers, asked for the same customers; the sequence model's for visits."""
     from datetime import UTC, datetime
 
     from features import keys
@@ -217,6 +254,15 @@ def listed(folder: Path, asked: list[str]) -> list[Server]:
             {"REGULARS_BUNDLES": str(folder / "bundles"), "REGULARS_LOG_LEVEL": "warning"},
             [{"path": "/v1" + path.format(id), "headers": key} for id in asked],
             headers=key,
+        ),
+        Server(
+            "session",
+            [sys.executable, "-m", "serving"],
+            {
+                "REGULARS_BUNDLES": str(folder / "session" / "bundles"),
+                "REGULARS_LOG_LEVEL": "warning",
+            },
+            [{"path": "/v1/recommendations", "body": {"products": visit}} for visit in visits],
         ),
         Server("bare", [*uvicorn, "hello_app:app"], {}, [{"path": "/"}]),
         Server(
@@ -261,7 +307,9 @@ def wait(server: Server, process: subprocess.Popen[bytes], folder: Path) -> None
     body = json.dumps(first["body"]).encode() if "body" in first else None
     url = f"http://127.0.0.1:{server.port}{first['path']}"
     for _ in range(600):
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json", **server.headers})
+        request = urllib.request.Request(
+            url, body, {"Content-Type": "application/json", **server.headers}
+        )
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 answer = response.read().decode()

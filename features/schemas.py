@@ -175,6 +175,23 @@ BASKETS = _schema(
     ("quantity", pa.float64(), "units"),
     ("revenue", pa.float64(), "currency"),
 )
+REPLENISHMENT = _schema(
+    ("customer_id", "product_id", "purchases", "last_purchase_time", "chance_14d", "replenishable"),
+    ("customer_id", pa.string(), ""),
+    ("product_id", pa.string(), ""),
+    ("purchases", pa.int32(), "days on which she bought it and did not give all of it back"),
+    ("last_purchase_time", TIME, "the last of them"),
+    ("interval_days", pa.float64(), "median until the next; hers, pulled to the product's"),
+    ("own_interval_days", pa.float64(), "hers alone; null for fewer than three purchases"),
+    ("product_interval_days", pa.float64(), "all customers'; null for fewer than five gaps"),
+    ("due_from", TIME, "one repeat purchase in ten comes before"),
+    ("due_at", TIME, "half of them come before"),
+    ("overdue_at", TIME, "three in four come before"),
+    ("state", pa.string(), "too_early, due or overdue; null: not replenishable, or no gap known"),
+    ("hazard", pa.float64(), "expected purchases a day now"),
+    ("chance_14d", pa.float64(), "probability that she buys it within 14 days"),
+    ("replenishable", pa.bool_(), "repeat purchase is common; as the catalogue says, if it does"),
+)
 
 EXPOSURES = _schema(
     ("request_id", "event_time"),
@@ -222,6 +239,7 @@ SCHEMAS = {
     "customer_features": CUSTOMER_FEATURES,
     "product_features": PRODUCT_FEATURES,
     "baskets": BASKETS,
+    "replenishment": REPLENISHMENT,
     "exposures": EXPOSURES,
     "outcomes": OUTCOMES,
 }

@@ -103,9 +103,9 @@ def write(
         save_array(beside / "popular.npy", codes[codes >= 0])
         save_lists(beside, recommender, catalogue, seen=seen, length=length)
         save_similar(beside, recommender)
-        for name, array in zip(_TOGETHER, together or (), strict=False):
-            save_array(beside / f"{name}.npy", array)
-        for name, array in zip(_BOUGHT, bought or (), strict=False):
+        said: tuple[npt.NDArray[Any], ...] = (*(together or ()), *(bought or ()))
+        names = (*(_TOGETHER if together else ()), *(_BOUGHT if bought else ()))
+        for name, array in zip(names, said, strict=True):
             save_array(beside / f"{name}.npy", array)
         manifest = {**about, "format": FORMAT, "seen": seen, "products": counts}
         id = digest({"about": manifest, "files": files(beside)})

@@ -165,6 +165,11 @@ def prepare(right: Scores) -> None:
             top_k_factors(row, right, 1)
 
 
+def warm() -> None:
+    """Load what `prepare` and its ranking are compiled to; once a process, half a second."""
+    prepare(np.random.default_rng(0).standard_normal((64, 16), dtype=np.float32))
+
+
 def _one(
     scorer: Factored, history: History, k: int, drop_seen: bool, without: Codes | None
 ) -> Ranked | None:

@@ -137,8 +137,9 @@ class SASRec:
 
         if not len(events.products):
             return np.zeros((1, self.factors), np.float32)
-        given = (events.products, events.types, events.channels, events.days)
-        state = last_state(learned, *(array[-self.length :] for array in given))
+        last = slice(-self.length, None)
+        codes, types = events.products[last], events.types[last]
+        state = last_state(learned, codes, types, events.channels[last], events.days[last])
         return state[None] / np.float32(self.temperature)
 
     @property

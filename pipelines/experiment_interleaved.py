@@ -148,7 +148,10 @@ def _verdict(record: dict[str, Any], winner: str | None) -> dict[str, Any]:
             f"{chance(record['p_value'])}."
         )
     if record["detectable"]:
-        reasons.append(f"So many votes could have seen {0.5 + record['detectable']:.1%}.")
+        reasons.append(
+            f"So many votes could have seen a share of {0.5 + record['detectable']:.1%} (in four "
+            "of five tries)."
+        )
     if failed := [one for one in record["checks"] if not one["holds"]]:
         reasons = [f"{one['title']}: no. {one['said']}." for one in failed]
         headline = "The test cannot be read, whatever its votes say."

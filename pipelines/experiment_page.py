@@ -250,8 +250,8 @@ def _cap(cap: dict[str, Any] | None) -> str:
         return ""
     return (
         f" A unit's revenue counts up to {cap['value']:,.2f}, the {100 * cap['quantile']:g}th "
-        f"percentile of all arms together, in order value too; {cap['units']:,} units spent more. "
-        "Money by where it was spent is not capped."
+        f"percentile of all arms together, in order value and by place too; {cap['units']:,} units "
+        "spent more."
     )
 
 

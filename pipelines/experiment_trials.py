@@ -143,14 +143,22 @@ def _cap(ripe: pa.Table, quantile: float | None) -> Cap | None:
         return None
     revenue = numbers(ripe["revenue"])
     value = float(np.quantile(revenue, quantile, method="higher"))
+    if value <= 0:  # so few buy that nothing would be left
+        return None
     return Cap(quantile, value, int((revenue > value).sum()))
 
 
 def _capped(units: pa.Table, cap: Cap | None) -> pa.Table:
+    """Revenue up to the cap, and by place less in the same proportion."""
     if cap is None:
         return units
+    revenue = numbers(units["revenue"])
+    kept = np.divide(cap.value, revenue, out=np.ones_like(revenue), where=revenue > cap.value)
+    for place, name in enumerate(units.column_names):
+        if name.startswith("revenue_in_"):
+            units = units.set_column(place, name, pa.array(numbers(units[name]) * kept))
     place = units.column_names.index("revenue")
-    return units.set_column(place, "revenue", pc.min_element_wise(units["revenue"], cap.value))
+    return units.set_column(place, "revenue", pa.array(np.minimum(revenue, cap.value)))
 
 
 def _whole(table: pa.Table, units: pa.Table, external: External) -> dict[str, Any]:

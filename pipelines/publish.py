@@ -59,7 +59,7 @@ def run(workspace: Workspace, shop: Shop, tracking: Tracking, *, run_id: str) ->
         serving = tracking.registry.alias(CHAMPION)
         if serving is None or serving.number != version.number:
             tracking.registry.name_version(version, CANDIDATE)
-            point(workspace.bundles / CANDIDATE, bundle_id)  # what an arm of a test may serve
+            point(workspace.bundles / CANDIDATE, str(bundle_id))  # what an arm of a test may serve
     return {
         "model": made.tags["regulars.model"],
         "version": version.number,

@@ -111,14 +111,16 @@ def _table(told: Told) -> str:
 
     def row(cells: list[str], tag: str) -> str:
         inner = "".join(
-            f"<{tag}{number}>{escape(cell.rstrip('>')).replace(chr(10), '<br>')}</{tag}>"
+            f"<{tag}{number}>{escape(cell).replace(chr(10), '<br>')}</{tag}>"
             for cell, number in zip(cells, numbers, strict=True)
         )
         return f"<tr>{inner}</tr>"
 
-    body = row(told.heads, "th") + "".join(row(one, "td") for one in told.rows)
+    body = row([head.rstrip(">") for head in told.heads], "th") + "".join(
+        row(one, "td") for one in told.rows
+    )
     about = f"<p class=about>{escape(told.title)}</p>" if told.title else ""
-    return f"{about}<table>{body}</table>"
+    return f"{about}<div style='overflow-x:auto' tabindex=0><table>{body}</table></div>"
 
 
 def _share(one: dict[str, Any], *, interval: bool = True) -> str:

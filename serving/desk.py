@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from features.assignment import Assigned
+from models.ranking.arrange import PLAIN
 from models.surfaces import Surface
 from serving.answers import Answer, ForCustomer, Model, Note
 from serving.at_once import Ranked
@@ -136,6 +137,8 @@ class Desk:
             raise Refused(404, detail, "product_id")
         her = visit(shelf, -1, EMPTY, at=at, product=product_id)
         terms = self.counter.terms(shelf, question, SIMILAR, at=at)
+        if terms.pinned:  # what is pinned is not alike
+            terms = replace(terms, by=PLAIN, pinned=False)
         return Asked(None, question, SIMILAR, her, terms)
 
     def ranked(self, asked: Asked) -> Ranked:

@@ -57,7 +57,14 @@ def document() -> Json:
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},
         },
-        "components": {"schemas": schemas},
+        "security": [{"bearer": []}, {"key": []}, {}],  # {}: a server without keys asks for none
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
     }
 
 

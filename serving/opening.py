@@ -36,7 +36,7 @@ def desk(place: Place, settings: Settings, process: Process) -> Desk:
     metrics = Metrics(place.name, process)
     shopfile = ShopFile(place.shop_file)
     store: Store = Embedded(place.state) if not settings.redis else _shared(place, settings)
-    stock = Stock(store)
+    stock, board = Stock(store), Board(store)
 
     def wanted() -> frozenset[str]:
         shopfile.look()
@@ -44,6 +44,7 @@ def desk(place: Place, settings: Settings, process: Process) -> Desk:
 
     def prepare(shelf: Shelf) -> None:
         stock.mask(shelf)
+        board.found(shelf)
         gc.freeze()  # a shelf lives long: the collector need not walk it
 
     watch = Watch(place.bundles, settings, metrics, wanted=wanted, prepare=prepare)
@@ -53,7 +54,7 @@ def desk(place: Place, settings: Settings, process: Process) -> Desk:
         shopfile=shopfile,
         store=store,
         stock=stock,
-        board=Board(store),
+        board=board,
         log=Exposures(place.exposures),
         metrics=metrics,
         rng=random.Random(),  # noqa: S311

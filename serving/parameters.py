@@ -61,11 +61,12 @@ def truth(name: str, given: list[str]) -> bool:
     return value == "true"
 
 
-def surface(name: str, given: list[str]) -> str:
+def surface(name: str, given: list[str], status: int = 400) -> str:
     """A surface's name."""
     value = _one(name, given)
     if not re.fullmatch("[a-z0-9_-]{1,40}", value):
-        raise Refused(400, f"{name} must be 1 to 40 of a-z, 0-9, _ and -, got {shown(value)}", name)
+        detail = f"{name} must be 1 to 40 of a-z, 0-9, _ and -, got {shown(value)}"
+        raise Refused(status, detail, name)
     return value
 
 

@@ -61,8 +61,18 @@ class Question(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "plain", all(asks))
 
 
-_NARROWING = ("exclude", "among", "seen", "where", "store", "product", "cart", "filters")
-_NARROWING += ("explain", "substitutes")
+_NARROWING = (
+    "exclude",
+    "among",
+    "seen",
+    "where",
+    "store",
+    "product",
+    "cart",
+    "filters",
+    "explain",
+    "substitutes",
+)
 PLAIN = Question()
 ALIKE = Question(surface="product")
 
@@ -83,6 +93,7 @@ def from_body(body: bytes, *, most: int = MOST_CUSTOMERS) -> tuple[Ask, Question
         detail = f"customers may be {most}, got {len(ask.customers)}; more by :batch"
         raise Refused(422, detail, "customers")
     read.ordered_prices(ask.filters, 422)
+    read.surface("surface", [ask.surface], 422)
     return ask, Question(
         n=ask.n,
         exclude=ask.exclude,

@@ -29,12 +29,14 @@ from serving.terms import Terms
 from serving.trials.explore import WIDER, draw
 from serving.visit import Visit
 
+MERGED = 500  # candidates of each source where several are merged
 UNSCORED = ("popular", "new", "recent", "pinned")
 
 
 class Listed(NamedTuple):
     """Candidates that products were placed from: names by code's place, or one for all."""
 
+    codes: Codes
     scores: Scores
     names: Sequence[str]
     origin: Codes | None = None
@@ -54,15 +56,12 @@ def rank(
     terms = terms.only(visit.bought_ever()) if surface.bought == "only" else terms
     returned, instead = terms.returned, dict[int, int]()
     found = {name: find(name, visit, drop=drop, returned=returned) for name, _ in surface.sources}
-    codes, listed = _merged(surface, found)
-    if terms.boost is not None or len(terms.stale):
-        codes, listed = _reordered(codes, listed, terms)
+    listed = _reordered(_merged(surface, found), terms)
     if question.substitutes:
-        codes, instead = _substituted(visit, codes, terms)
-    placed = arrange(
-        codes, listed.scores, n, terms.by, shown=terms.shown, stock=terms.stock, hidden=hide
-    )
-    lists = [listed]
+        codes, instead = _substituted(visit, listed.codes, terms)
+        listed = listed._replace(codes=codes)
+    lists: list[Listed] = []
+    placed = _placed(listed, n, terms, hide, None, lists)
     if placed[0].min() < 0:  # the sources themselves, exactly, among all that may be shown
         deep = [name for name in found if not found[name].complete]
         placed = _filled(visit, placed, deep, terms, hide, drop, lists, found={})
@@ -72,7 +71,7 @@ def rank(
         placed = _filled(visit, placed, surface.fallback, terms, hide, drop, lists, found=found)
     chances = None
     if surface.explore and not terms.pinned:
-        placed, chances = _explored(placed, codes, listed, n, surface.explore, terms, hide, rng)
+        placed, chances = _explored(placed, lists, surface.explore, terms, hide, rng)
     places = np.flatnonzero(placed[0] >= 0)
     chosen = placed[0, places].tolist()
     sources, scores = _origins(placed[:, places], lists)
@@ -86,21 +85,21 @@ def rank(
     return Ranked(answer, not own, notes, chosen, *chances)
 
 
-def _merged(surface: Surface, found: dict[str, Found]) -> tuple[Codes, Listed]:
+def _merged(surface: Surface, found: dict[str, Found]) -> Listed:
     """One ranked list of all sources."""
     names = [name for name, _ in surface.sources]
     if len(names) == 1:
         only = found[names[0]]
-        return only.codes, Listed(only.scores, names)
-    lists = [one.codes for one in found.values()]
+        return Listed(only.codes, only.scores, names)
+    lists = [one.codes[:MERGED] for one in found.values()]
     weights = [weight for _, weight in surface.sources]
     codes, scores, origin = blend(lists, weights, sum(map(len, lists)))
-    return codes, Listed(scores, names, origin)
+    return Listed(codes, scores, names, origin)
 
 
-def _reordered(codes: Codes, listed: Listed, terms: Terms) -> tuple[Codes, Listed]:
+def _reordered(listed: Listed, terms: Terms) -> Listed:
     """With what the rules boost before, and what she was shown too often behind."""
-    scores, origin = listed.scores, listed.origin
+    codes, scores, names, origin = listed
     if terms.boost is not None:
         codes, scores, order = boosted(codes, scores, terms.boost)
         origin = None if origin is None else origin[order]
@@ -114,7 +113,25 @@ def _reordered(codes: Codes, listed: Listed, terms: Terms) -> tuple[Codes, Liste
         if not there.all():  # -1 ends a list
             codes, scores = codes[there], scores[there]
             origin = None if origin is None else origin[there]
-    return codes, Listed(scores, listed.names, origin)
+    return Listed(codes, scores, names, origin)
+
+
+def _placed(
+    listed: Listed, n: int, terms: Terms, hide: Codes, chosen: Codes | None, lists: list[Listed]
+) -> Codes:
+    """The n places with what these candidates put into those that are empty; notes the list."""
+    lists.append(listed)
+    return arrange(
+        listed.codes,
+        listed.scores,
+        n,
+        terms.by,
+        shown=terms.shown,
+        stock=terms.stock,
+        hidden=hide,
+        chosen=chosen,
+        source=len(lists) - 1,
+    )
 
 
 def _filled(
@@ -139,40 +156,40 @@ def _filled(
         if not ways or not ways[0].complete:
             ways.append(deeper(name, visit, n, drop=drop, among=terms.free(hide)))
         for more in ways:
-            placed = arrange(
-                more.codes,
-                more.scores,
+            placed = _placed(
+                _reordered(Listed(more.codes, more.scores, (name,)), terms),
                 n,
-                terms.by,
-                shown=terms.shown,
-                stock=terms.stock,
-                hidden=hide,
-                chosen=placed,
-                source=len(lists),
+                terms,
+                hide,
+                placed,
+                lists,
             )
-            lists.append(Listed(more.scores, (name,)))
     return placed
 
 
 def _explored(
-    placed: Codes,
-    codes: Codes,
-    listed: Listed,
-    n: int,
-    share: float,
-    terms: Terms,
-    hide: Codes,
-    rng: random.Random,
+    placed: Codes, lists: list[Listed], share: float, terms: Terms, hide: Codes, rng: random.Random
 ) -> tuple[Codes, tuple[Sequence[float], Sequence[float]]]:
     """The list, or for a share of answers a random draw from the best, with the chances of both."""
-    wide = arrange(
-        codes, listed.scores, WIDER * n, PLAIN, shown=terms.shown, stock=terms.stock, hidden=hide
-    )
-    columns = {int(column[0]): column for column in wide.T if column[0] >= 0}
-    first = {int(column[0]): column for column in placed.T if column[0] >= 0}
-    pool = [*first, *(code for code in columns if code not in first)][: WIDER * n]
-    drawn = draw(pool, n, share, rng)
-    columns |= first
+    n, wide = placed.shape[1], None
+    for number, listed in enumerate(lists):
+        wide = arrange(
+            listed.codes,
+            listed.scores,
+            WIDER * n,
+            PLAIN,
+            shown=terms.shown,
+            stock=terms.stock,
+            hidden=hide,
+            chosen=wide,
+            source=number,
+        )
+    assert wide is not None
+    columns = {int(column[0]): column for column in (*wide.T, *placed.T) if column[0] >= 0}
+    first = [code for code in placed[0].tolist() if code >= 0]
+    known = frozenset(first)
+    pool = [*first, *(code for code in wide[0].tolist() if code >= 0 and code not in known)]
+    drawn = draw(pool[: WIDER * n], n, share, rng)
     chosen = np.full((3, n), -1, np.int32)
     for place, code in enumerate(drawn.codes):
         chosen[:, place] = columns[code]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 from features.columns import numbers
 from models.bundle import Bundle, open_bundle
 from models.bundling.rows import RowOf
+from models.rank import warm
 from models.scorer import Codes, Scores
 from serving.answers import Filters, Model
 from serving.catalogue import Catalogue, catalogue
@@ -84,7 +86,10 @@ class Shelf:
 
 def put_up(directory: Path) -> Shelf:
     """Open, verify and lay out a bundle; meant for a thread beside the one that answers."""
-    bundle = open_bundle(directory)
+    with ThreadPoolExecutor(1) as beside:  # while checksums are compared
+        compiled = beside.submit(warm)
+        bundle = open_bundle(directory)
+        compiled.result()
     products = catalogue(bundle.products)
     product_ids = [id for block in _blocks(bundle.products["product_id"]) for id in block]
     named = [title for block in _blocks(bundle.products["title"]) for title in block]

@@ -65,7 +65,7 @@ class Visit:
         return followed_by(before, self.since, self.types) if self.since else before
 
     def session(self) -> History | None:
-        """What happened in this visit alone: her events of the last half hour, else the context; None without."""
+        """Her events of the last half hour, else the context; None without either."""
         begin, person = self.at - SESSION, self.person
         recent = [
             code

@@ -46,9 +46,9 @@ class RowOf:
         if size & (size - 1) or size <= self._rows or not (whole == 1).all() or table.min() < -1:
             raise ValueError(f"customers_slots are not those of {self._rows} customers")
         _, ends, held = ids.buffers()
-        self._ends = memoryview(np.frombuffer(ends, np.int32)[ids.offset :])
+        self._ends = np.frombuffer(ends, np.int32)[ids.offset :].data
         self._bytes = memoryview(b"" if held is None else held).cast("B")
-        self._slots, self._mask = memoryview(table), size - 1
+        self._slots, self._mask = table.data, size - 1
         self._kept: dict[str, int] = {}
 
     def __len__(self) -> int:

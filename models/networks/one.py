@@ -32,9 +32,10 @@ def last_state(
     given = (products, types, channels, days)
     tables = [learned.get(name, NONE) for name in ("products", "types", "channels", "gaps")]
     names = ("norms", "asks", "answers", "distances", "inner", "outer")
-    return _state(
+    state: Scores = _state(
         *(_read(a) for a in given), *map(_read, tables), *(_read(learned[n]) for n in names)
     )
+    return state
 
 
 def _read(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -47,7 +48,7 @@ def _read(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})  # type: ignore[misc, unused-ignore]
 def _times(x, w, out):  # type: ignore[no-untyped-def]
-    """out = x @ w for few rows: four rows of w at a time, each place of out in a register."""
+    """Set out to x @ w of few rows: four rows of w at a time, each place of out in a register."""
     rows, inner = x.shape
     out[:] = 0
     for r in range(rows):

@@ -21,9 +21,9 @@ RHO = 0.0075  # relative error of a row that is rounded, about; a worse row coun
 
 @dataclass(frozen=True, slots=True)
 class Coarse:
-    """Products ready to be ranked, and places that only fill up.
+    """Products ready to be ranked; the longest first, `products` of them and some that fill up.
 
-    turn: (f, g) orthonormal rows. order, place: product <-> its place, -1 for none. octets: (tiles, ...) as
+    turn: (f, g) orthonormal rows. order, place: product <-> its place. octets: (tiles, ...) as
     `ranking.dots` reads them. scales, errors, lengths: (tiles * WIDTH,) float32: what a byte is
     worth, the greatest error for a row of length 1, and the length itself.
     """
@@ -56,22 +56,19 @@ def prepare(factors: Scores) -> Coarse | None:
     long = -f % 4 + f  # bytes are taken by four
     gaussian = np.random.default_rng(0).standard_normal((long, long))
     turn = np.linalg.qr(gaussian)[0][:f].astype(np.float32)
-    if order is None:
-        order = np.full(-products % WIDTH + products, -1, np.int32)
-        order[:products] = np.argsort(-lengths, kind="stable")
-    whole, held = len(order), np.flatnonzero(order >= 0)
-    place = np.empty(products, np.int32)
-    place[order[held]] = held
-    turned = np.zeros((whole, long), np.float32)
-    np.matmul(factors[order[:products]], turn, out=turned[:products])
+    order = np.argsort(-lengths, kind="stable").astype(np.int32)
+    place = np.empty_like(order)
+    place[order] = np.arange(products, dtype=np.int32)
+    turned = factors[order] @ turn  # (products, long)
+    whole = -products % WIDTH + products
     octets = np.zeros((whole // WIDTH, WIDTH // LANES, long // 4, LANES, 4), np.uint8)
     scales, errors, length = (np.zeros(whole, np.float32) for _ in range(3))
-    length[held] = lengths[order[held]]
+    length[:products] = lengths[order]
     _pack(turned, octets.reshape(-1, long // 4, LANES, 4), scales, errors)
     # What float32 itself may be off, in turning and in scoring; also where a row is all zeros.
     slack = np.float32((f + 64) * 2.0**-22)
-    errors += np.float32(RHO) * (length + errors) + slack * (length + length.max() / 64)
-    errors[order < 0] = -np.inf
+    errors += np.float32(RHO) * (length + errors) + slack * (length + length[0] / 64)
+    errors[products:] = -np.inf
     return Coarse(turn, order, place, octets, scales, errors, length)
 
 

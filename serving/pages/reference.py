@@ -13,7 +13,8 @@ EXAMPLES = {
     "similar": "curl '{host}/v1/products/PRODUCT/similar?n=5'",
     "recommendMany": "curl -H 'content-type: application/json' {host}/v1/recommendations \\\n"
     '  -d \'{{"products": ["PRODUCT", "PRODUCT"], "n": 5}}\'',
-    "recommendBatch": "curl -H 'content-type: application/json' {host}/v1/recommendations:batch \\\n"
+    "recommendBatch": "curl -H 'content-type: application/json' "
+    "{host}/v1/recommendations:batch \\\n"
     '  -d \'{{"customers": ["CUSTOMER", "CUSTOMER"], "surface": "win_back"}}\'',
     "collect": "curl -H 'content-type: application/json' {host}/v1/events \\\n"
     '  -d \'{{"events": [{{"event_id": "1", "event_type": "purchase", '

@@ -15,7 +15,16 @@ from serving.problems import Refused
 from serving.storefront.goods import known, named, people, searched, shop
 
 HERE = Path(__file__).parent
-FILES = ("storefront.js", "lists.js", "behind.js", "pictures.js", "storefront.css")
+FILES = (
+    "storefront.js",
+    "views.js",
+    "sections.js",
+    "shopper.js",
+    "lists.js",
+    "behind.js",
+    "pictures.js",
+    "storefront.css",
+)
 
 
 def routes(desk_of: Callable[[Request], Desk]) -> list[Route]:

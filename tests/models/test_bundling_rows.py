@@ -20,7 +20,7 @@ def test_a_row_is_what_a_dict_says(ids, asked):
 
 
 def test_ids_whose_hashes_collide_stand_one_behind_the_other(monkeypatch):
-    monkeypatch.setattr(rows, "_hash", lambda id: 7)
+    monkeypatch.setattr(rows, "_hash", lambda _: 7)
     column = pa.array([f"c{i}" for i in range(5)])
     table = slots(column)
     assert len(table) == 16

@@ -259,6 +259,9 @@ def test_behind_the_first_candidates_that_are_spread_the_others_stand_in_their_o
     scores = codes[::-1].astype(np.float32)
     found = arrange(codes, scores, 5, by, shown=every, stock=every)[0]
     assert found.tolist() == [0, POOL + 7, POOL + 8, POOL + 30, POOL + 9]
+    by = arrangement(groups=[kinds], caps=[1], spread=0.5, shares=[(1.0, own)])
+    found = arrange(codes, scores, 3, by, shown=every, stock=every)[0]
+    assert found.tolist() == [0, POOL + 30, POOL + 7]
 
 
 def test_arrays_that_may_not_be_written_are_taken_and_left_as_they_were() -> None:

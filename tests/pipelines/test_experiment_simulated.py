@@ -44,7 +44,12 @@ def record() -> dict[str, Any]:
 def test_its_page_says_who_keeps_most_and_who_knew_it() -> None:
     made = simulate_page.page(record())
     assert made.index("b keeps most") < made.index("Whom they keep")
-    for said in ("&lt;a&gt;", "59.0%", "live test, one arm a policy", "no answer in 2 of 2"):
+    for said in (
+        "<td>&lt;a&gt;</td>",
+        "59.0%",
+        "live test, one arm a policy",
+        "no answer in 2 of 2",
+    ):
         assert said in made
     assert "<a>" not in made
     assert "http" not in made

@@ -1,4 +1,4 @@
-"""The pages at `/inspect`, `/docs` and `/`: what they show, that no data becomes markup, and that it can be used."""
+"""The pages at `/`, `/inspect` and `/docs`: what they show, and that no data becomes markup."""
 
 import re
 from pathlib import Path

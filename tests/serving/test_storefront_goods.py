@@ -4,6 +4,8 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from serving.storefront import FILES
+
 HOSTILE = "</script><script>alert(1)</script>"
 
 
@@ -72,7 +74,7 @@ def test_the_page_allows_nothing_inline_and_nothing_from_elsewhere(client):
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert "//" not in page.text
     assert "style=" not in page.text
-    for name in ("storefront.js", "lists.js", "behind.js", "pictures.js", "storefront.css"):
+    for name in FILES:
         file = client.get(f"/pages/{name}")
         assert file.status_code == 200
         assert "innerHTML" not in file.text

@@ -16,7 +16,8 @@ from models.ranking.sieve import _cut, _exact, _score
 
 @njit(nogil=True, cache=True)  # type: ignore[misc, unused-ignore]
 def probe(  # type: ignore[no-untyped-def]
-    left, right, row_in_bytes, products_in_bytes, route, tiles_of, sizes, reach, never, codes, scores
+    left, right, row_in_bytes, products_in_bytes, route, tiles_of, sizes, reach, never, codes,
+    scores,
 ):  # fmt: skip
     """Fill codes and scores, (1, k); False where too many are equal to tell.
 

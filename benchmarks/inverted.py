@@ -5,6 +5,9 @@ Google, 2003) over the factors as they are, so that long products, which win mor
 small lists of their own. Lists are looked at by what their best may reach, their mean's product
 and a share of their spread, until so many products were seen as a sample of rows wanted. What is
 looked at is ranked exactly. Where the sample does not get its recall, there is no index: exact.
+
+Here and not in `models`, as it does not beat exact ranking by the twice that would pay for it: see
+`benchmarks/retrieval.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from probe import probe  # type: ignore[import-not-found]
 
 from models.history import Codes, Places, Scores
 from models.rank import Ranked, top_k_factors
-from models.ranking.coarse import prepare, rounded
-from models.ranking.dots import WIDTH
+from models.ranking.coarse import RHO, Coarse, _pack, rounded
+from models.ranking.dots import LANES, WIDTH
 from models.ranking.many import _read
-from models.ranking.probe import probe
 
 MEMBERS, LEAST = 128, 8  # products of a list, about; and lists of that number at the most
 CELLS = 1 << 20  # products of a point and a centre at once
@@ -49,7 +52,8 @@ class Index:
     def likely(self, rows: Scores) -> Scores:
         """(rows, lists): what the best of each list may reach."""
         far = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-        return rows @ self.means.T + far * (np.float32(SPREAD) * self.spreads)
+        likely: Scores = rows @ self.means.T + far * (np.float32(SPREAD) * self.spreads)
+        return likely
 
 
 def build(factors: Scores, *, seed: int = 0) -> Index:
@@ -105,7 +109,6 @@ class Retrieval:
     """An index over its factors, ready to be asked for one row at a time, from any thread."""
 
     def __init__(self, index: Index, factors: Scores) -> None:
-        """Raise ValueError where the CPU or the factors are not such as bytes can rank."""
         self.index, self.factors = index, _read(factors, np.float32)
         sizes = np.diff(index.starts)
         wide = -sizes % WIDTH + sizes  # each list fills whole tiles
@@ -114,9 +117,7 @@ class Retrieval:
         order[np.arange(len(index.order)) + np.repeat(ends[:-1] - index.starts[:-1], sizes)] = (
             index.order
         )
-        coarse = prepare(factors, order)
-        if coarse is None:
-            raise ValueError("factors must be finite and the CPU one that multiplies bytes")
+        coarse = _laid(factors, order)
         self.coarse, self.sizes, self.tiles_of = coarse, sizes, ends // WIDTH
 
     def best(self, row: Scores, k: int, never: npt.NDArray[np.int32]) -> Ranked | None:
@@ -183,3 +184,23 @@ def _looked(index: Index, rows: Scores, codes: Codes) -> npt.NDArray[np.int64]:
     found = np.empty_like(before)
     np.put_along_axis(found, route, before, axis=1)
     return np.take_along_axis(found, list_of[codes], axis=1)
+
+
+def _laid(factors: Scores, order: Codes) -> Coarse:
+    """As `models.ranking.coarse.prepare`, with products at given places, -1 at empty ones."""
+    long = -factors.shape[1] % 4 + factors.shape[1]
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((long, long)))[0]
+    turn = turn[: factors.shape[1]].astype(np.float32)
+    held, whole = np.flatnonzero(order >= 0), len(order)
+    place = np.empty(len(factors), np.int32)
+    place[order[held]] = held
+    turned = np.zeros((whole, long), np.float32)
+    turned[held] = factors[order[held]] @ turn
+    octets = np.zeros((whole // WIDTH, WIDTH // LANES, long // 4, LANES, 4), np.uint8)
+    scales, errors, lengths = (np.zeros(whole, np.float32) for _ in range(3))
+    lengths[held] = np.linalg.norm(factors[order[held]], axis=1)
+    _pack(turned, octets.reshape(-1, long // 4, LANES, 4), scales, errors)
+    slack = np.float32((factors.shape[1] + 64) * 2.0**-22)
+    errors += np.float32(RHO) * (lengths + errors) + slack * (lengths + lengths.max() / 64)
+    errors[order < 0] = -np.inf
+    return Coarse(turn, order, place, octets, scales, errors, lengths)
