@@ -16,7 +16,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,23 @@ def staged(directory: Path, manifest: dict[str, Any]) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+_BEGUN: dict[Path, Future[dict[str, Any]]] = {}
+
+
+def begin(directory: Path) -> None:
+    """Verify in the background what is opened soon; the next `verify` gives what was found."""
+    pool = ThreadPoolExecutor(1)
+    _BEGUN[directory.resolve()] = pool.submit(_verified, directory)
+    pool.shutdown(wait=False)
+
+
 def verify(directory: Path) -> dict[str, Any]:
     """The manifest of a directory, after every file was found to be what it says."""
+    begun = _BEGUN.pop(directory.resolve(), None)
+    return _verified(directory) if begun is None else begun.result()
+
+
+def _verified(directory: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:

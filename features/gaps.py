@@ -53,7 +53,7 @@ def spells(days: ir.Table, today: int) -> ir.Table:
     """One row a purchase day and what came after it, the next day or, until now, none.
 
     number: of the purchase, from 1. length: days to the next one, or to `today`. closed: whether
-    there was a next one. log: of the length in 1/LOG where closed, else 0. before: the sum of `log`
+    there was a next one. log: of the length in 1/LOG where closed, else 0. earlier: the sum of `log`
     over the pair's earlier spells, of which there are number - 1.
     """
     often = days.group_by(*PAIR).agg(n=days.count(), last=days.day.max(), time=days.time.max())
@@ -63,7 +63,7 @@ def spells(days: ir.Table, today: int) -> ir.Table:
         length=(today - ibis._.last).cast("int32"),
         closed=ibis.literal(False),
         log=ibis.literal(0, "int64"),
-        before=ibis.literal(0, "int64"),
+        earlier=ibis.literal(0, "int64"),
         time="time",
     )
     more = days.semi_join(often.filter(often.n > 1), PAIR)
@@ -75,15 +75,15 @@ def spells(days: ir.Table, today: int) -> ir.Table:
         length=length.cast("int32"),
         log=ibis.ifelse(more.closed, (length.cast("float64").ln() * LOG).round().cast("int64"), 0),
     )
-    earlier = ibis.window(group_by=PAIR, order_by="day", preceding=None, following=0)
-    sums = (more.log.sum().over(earlier) - more.log).cast("int64")
+    until = ibis.window(group_by=PAIR, order_by="day", preceding=None, following=0)
+    sums = (more.log.sum().over(until) - more.log).cast("int64")
     more = more.select(
         *PAIR,
         number=more.number.cast("int32"),
         length=more.length,
         closed=more.closed,
         log=more.log,
-        before=sums,
+        earlier=sums,
         time=more.time,
     )
     return once.union(more)

@@ -36,10 +36,10 @@ class Rates(NamedTuple):
 def place(spells: ir.Table, prior: float) -> ir.Table:
     """Spells with `usual`, how long each lasts usually in days, `age` in that, and `class_`.
 
-    spells: with `mean`, the product's, and `before` and `number` of what came earlier.
+    spells: with `mean`, the product's, and `earlier` and `number` of what came before.
     """
     gaps = (spells.number - 1).cast("float64")
-    mean = (spells.before.cast("float64") / LOG + prior * spells["mean"]) / (gaps + prior)
+    mean = (spells.earlier.cast("float64") / LOG + prior * spells["mean"]) / (gaps + prior)
     rows = spells.mutate(usual=ibis.least(mean.exp(), LONGEST))
     return rows.mutate(age=rows.length.cast("float64") / rows.usual, class_=_class(rows.number))
 

@@ -8,8 +8,8 @@ overdue, by quantiles of a lognormal interval; and the chance that she buys with
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -21,11 +21,11 @@ from features import engine as engines
 from features import facts, gaps, identity, pooling, renewal
 from features import lines as lining
 from features.artifact import pointed
-from features.basis import between
 from features.columns import column
 from features.engine import Engine
-from features.facts import DAY, micros
+from features.facts import DAY
 from features.gaps import LOG, PAIR, STEPS
+from features.pooling import Floats
 from features.schemas import PRODUCTS
 from features.tables import Snapshot, Tables, code_version
 
@@ -176,14 +176,49 @@ def _published(
     latest: ir.Table, rates: ir.Table, prior: float, as_of: datetime
 ) -> ir.Table:
     """The table's columns, from each pair's spell that still lasts."""
-    gone = (latest.number - 1).cast("float64")
-    own = latest.own * latest.hers
-    rows = renewal.hazard(latest.mutate(later=latest.age + WITHIN / latest.usual), rates, "age", "until")
+    rows = renewal.hazard(latest, rates, "age", "until")
+    rows = rows.mutate(later=rows.age + WITHIN / rows.usual)
     rows = renewal.hazard(rows, rates, "later", "then")
     nothing, never = ibis.null("float64"), ibis.null("timestamp('UTC', 6)")
+    gone = (rows.number - 1).cast("float64")  # gaps so far
     sure = rows["spread"] * (1 + 1 / (gone + prior)).sqrt()
 
     def after(quantile: float) -> ir.TimestampValue:
-        """The day by which so many of such intervals are over."""
+        """The time by which such a share of these intervals is over."""
         days = ibis.least(rows.usual * (sure * quantile).exp(), renewal.LONGEST)
-        return ibis.ifelse(rows.known, facts.moment(micros(rows.time) + ...), never)
+        seconds = (days * DAY).round().cast("int64").as_interval("s")
+        return ibis.ifelse(rows.known, rows.time + seconds, never)
+
+    def median(log: ir.FloatingValue, *, where: ir.BooleanValue) -> ir.FloatingValue:
+        return ibis.ifelse(where, ibis.least(log.exp(), renewal.LONGEST), nothing)
+
+    rows = rows.mutate(due_from=after(EARLY), due_at=after(0.0), overdue_at=after(LATE))
+    now = ibis.literal(as_of, "timestamp('UTC')")
+    state = ibis.cases(
+        (~rows.replenishable | ~rows.known, ibis.null("string")),
+        (rows.due_from > now, "too_early"),
+        (rows.overdue_at > now, "due"),
+        else_="overdue",
+    )
+    before = rows.earlier.cast("float64") / (LOG * ibis.greatest(gone, 1.0))
+    pace = rows.own * rows.hers
+    return rows.select(
+        *PAIR,
+        "due_from",
+        "due_at",
+        "overdue_at",
+        "replenishable",
+        purchases=rows.number,
+        last_purchase_time=rows.time,
+        interval_days=ibis.ifelse(rows.known, rows.usual, nothing),
+        own_interval_days=median(before, where=rows.number > GAPS_OF_HERS),
+        product_interval_days=median(rows["mean"], where=rows.sure),
+        state=state,
+        hazard=pace * rows.until_rate / rows.usual,
+        chance_14d=1 - (-pace * (rows.then - rows.until)).exp(),
+    )
+
+
+def _steps(value: ir.FloatingValue) -> ir.IntegerValue:
+    """As a whole number, which adds up to the same in any order."""
+    return (value * STEPS).round().cast("int64")

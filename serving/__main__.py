@@ -18,6 +18,7 @@ def main() -> int:
 
     import uvicorn
 
+    from features.artifact import begin, pointed
     from features.keys import KeysError
     from serving import logs
     from serving.guard.start import check
@@ -29,6 +30,9 @@ def main() -> int:
         settings = read(os.environ)
         check(settings)
         logs.configure(settings)
+        if settings.shops is None:  # checksums, while the rest is imported
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                begin(settings.bundles / (pointed(settings.bundles / "current") or "none"))
         from serving.app import create  # half a second of imports, after what fails at once
 
         app = create(settings)

@@ -98,10 +98,10 @@ def test_the_readmes_mapping_is_one(tmp_path: Path) -> None:
 def test_the_readmes_model_is_one_file_and_recommends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "together.py").write_text(blocks(README, "python")[0], "utf-8")
+    (tmp_path / "companions.py").write_text(blocks(README, "python")[0], "utf-8")
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     try:
-        assert "together" in kinds()
+        assert "companions" in kinds()
         pairs = {"a": "12", "b": "123", "c": "45", "d": "456"}
         interactions = pa.table(
             {
@@ -110,11 +110,11 @@ def test_the_readmes_model_is_one_file_and_recommends(
                 "weight": np.ones(sum(map(len, pairs.values())), np.float32),
             }
         )
-        fitted = Recommender(make("together", {"power": 0.5})).fit(interactions)
+        fitted = Recommender(make("companions", {"power": 0.5})).fit(interactions)
         fitted.save(tmp_path / "saved")
         again = Recommender.load(tmp_path / "saved")
         lists = again.recommend(pa.array(["a", "c"]), 1)
         assert lists["product_id"].to_pylist() == ["3", "6"]
     finally:
-        sys.modules.pop("models.together", None)
-        vars(models).pop("together", None)
+        sys.modules.pop("models.companions", None)
+        vars(models).pop("companions", None)

@@ -1,0 +1,26 @@
+"""Artifacts verified in the background."""
+
+from pathlib import Path
+
+import pytest
+
+from features.artifact import Damaged, Missing, begin, staged, verify
+
+
+def test_what_was_begun_is_found_once_and_then_looked_at_anew(tmp_path: Path) -> None:
+    with staged(tmp_path / "one", {"name": "one"}) as beside:
+        (beside / "a.txt").write_text("good")
+    begin(tmp_path / "one")
+    assert verify(tmp_path / "one")["name"] == "one"
+    (tmp_path / "one" / "a.txt").write_text("evil")
+    with pytest.raises(Damaged, match=r"a\.txt is not what"):
+        verify(tmp_path / "one")
+    begin(tmp_path / "one")
+    with pytest.raises(Damaged, match=r"a\.txt is not what"):
+        verify(tmp_path / "one")
+
+
+def test_what_is_not_there_is_missing_when_it_is_asked_for(tmp_path: Path) -> None:
+    begin(tmp_path / "none")
+    with pytest.raises(Missing):
+        verify(tmp_path / "none")
