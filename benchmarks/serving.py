@@ -70,21 +70,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without", nargs="*", default=[], help="servers to leave out")
+    parser.add_argument("--folder", type=Path, help="keep what is made, and find it again")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        servers = [s for s in make(Path(folder), given) if s.name not in given.without]
+    with contextlib.ExitStack() as stack:
+        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(exist_ok=True)
+        if not (folder / "asked.json").exists():
+            make(folder, given)
+        known = json.loads((folder / "asked.json").read_text())
+        servers = [s for s in listed(folder, **known) if s.name not in given.without]
         for server in servers:
-            stack.enter_context(running(server, Path(folder)))
+            stack.enter_context(running(server, folder))
         print(f"{'':11}{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}")
         for _ in range(given.rounds):
             for server in servers:
-                server.results.append(load(server, Path(folder), given))
+                server.results.append(load(server, folder, given))
         report(servers, given)
 
 
-def make(folder: Path, given: argparse.Namespace) -> list[Server]:
-    """The bundle and the same model for the others; then how each is started and asked."""
+def make(folder: Path, given: argparse.Namespace) -> None:
+    """The bundles, the same model for the others, and what is asked."""
     import numpy as np
     import pyarrow as pa
     import scipy.sparse as sp
@@ -146,7 +152,7 @@ def make(folder: Path, given: argparse.Namespace) -> list[Server]:
     sessions(folder / "session" / "bundles", interactions, ids)
     asked = rng.permutation(known["customers"])[:MOST_ASKED].tolist()
     visits = [rng.choice(ids, rng.integers(1, 6), replace=False).tolist() for _ in range(5000)]
-    return listed(folder, asked, visits)
+    (folder / "asked.json").write_text(json.dumps({"asked": asked, "visits": visits}))
 
 
 def sessions(root: Path, interactions: Any, ids: list[str]) -> None:
@@ -244,6 +250,7 @@ def listed(folder: Path, asked: list[str], visits: list[list[str]]) -> list[Serv
         for id in asked
     ]
     (folder / "shop.toml").write_text(SHOP)
+    (folder / "keys.json").unlink(missing_ok=True)
     scopes = ["storefront", "operator"]
     _, secret = keys.add(folder / "keys.json", scopes=scopes, now=datetime.now(UTC))
     key = {"X-API-Key": secret}

@@ -48,9 +48,13 @@ def rank(
     _check(k, (history.rows, history.products), history.products, None, among, without)
     factored = hasattr(type(scorer), "product_factors")  # isinstance would cost a visit 20 µs
     if factored and history.rows == 1 and among is None and history.weights.nnz:
-        found = _one(cast(Factored, scorer), history, k, drop_seen, without)
-        if found is not None:
-            return found
+        ready = _READY.get(id(cast(Factored, scorer).product_factors))
+        if ready is not None:
+            from models.ranking.one import best_of_one
+
+            found = best_of_one(ready, cast(Factored, scorer), history, k, drop_seen, without)
+            if found is not None:
+                return Ranked(*found)
     best = _padding(history.rows, k)
     known = np.flatnonzero(np.diff(history.weights.indptr))
     if isinstance(scorer, Factored):
@@ -146,7 +150,6 @@ class _Right:
 
 
 _READY: dict[int, Coarse] = {}  # by the identity of the factors
-_NONE: Codes = np.empty(0, np.int32)
 
 
 def prepare(right: Scores) -> None:
@@ -168,23 +171,6 @@ def prepare(right: Scores) -> None:
 def warm() -> None:
     """Load what `prepare` and its ranking are compiled to; once a process, half a second."""
     prepare(np.random.default_rng(0).standard_normal((64, 16), dtype=np.float32))
-
-
-def _one(
-    scorer: Factored, history: History, k: int, drop_seen: bool, without: Codes | None
-) -> Ranked | None:
-    """The same for one customer where the products are ready; None where they are not."""
-    right = scorer.product_factors
-    ready = _READY.get(id(right))
-    if ready is None:
-        return None
-    from models.ranking.one import best_of_one
-
-    never = history.weights.indices if drop_seen else _NONE
-    if without is not None:
-        never = np.concatenate([never, without])
-    found = best_of_one(ready, scorer.customer_factors(history), right, k, never)
-    return None if found is None else Ranked(*found)
 
 
 def greatest(values: Scores, k: int) -> npt.NDArray[np.bool_]:

@@ -70,7 +70,7 @@ def demo(
         from pipelines import server
 
         out.show(f"\nThe server: http://{host}:{port} (Ctrl-C ends it)")
-        server.become(out.workspace, host=host, port=port)
+        server.become(out.workspace, host=host, port=port, demo=True)
 
 
 def flow(

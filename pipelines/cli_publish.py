@@ -138,6 +138,9 @@ def serve(
     workspace: WorkspaceOption = WORKSPACE,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Which port.")] = 8000,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="With a shop to try everything in at /; keyless.")
+    ] = False,
 ) -> None:
     """Serve what is published; a later publication is taken up without a pause.
 
@@ -146,7 +149,7 @@ def serve(
     with command(workspace) as out:
         from pipelines import server
 
-        server.become(out.workspace, host=host, port=port)
+        server.become(out.workspace, host=host, port=port, demo=demo)
 
 
 def log(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from urllib.parse import quote, urlencode
 
+import anyio.from_thread
 import msgspec
 import numpy as np
 
@@ -16,7 +17,6 @@ from serving.pages.parts import badge, bar, card, json, link, product, ranked
 from serving.pages.people import person
 from serving.questions import Question
 from serving.shelf import Shelf
-from serving.state.person import EMPTY
 
 HISTORY = 30  # products of a history that are shown
 
@@ -28,7 +28,9 @@ def customer(desk: Desk, shelf: Shelf, look: Look) -> Markup:
     seen: Seen | None = "drop" if look.seen == "drop" else "keep" if look.seen == "keep" else None
     filters = Filters(category=(look.category,)) if look.category else Filters()
     question = Question(n=look.n, seen=seen, filters=filters)
-    since = desk.store.peek(look.customer) or EMPTY
+    since = desk.store.peek(look.customer)
+    if since is None:  # a store that other servers share: asked on the event loop
+        since = anyio.from_thread.run(desk.person, look.customer)
     answer = desk.preview(desk.ask(look.customer, question, since, at=time.time()))
     place = shelf.row(look.customer)
     row = None if place < 0 else place

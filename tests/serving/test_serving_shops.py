@@ -1,4 +1,4 @@
-"""Several shops in one server, and live tests in the request path, asked over HTTP."""
+"""Readiness of several shops, and live tests in the request path, asked over HTTP."""
 
 import time
 from datetime import UTC, datetime
@@ -30,25 +30,6 @@ def two(tmp_path, pytestconfig):
     settings = Settings(shops=tmp_path, poll_seconds=0.02)
     with conftest.TestClient(create(settings), raise_server_exceptions=False) as client:
         yield client, secrets
-
-
-def test_a_key_is_answered_from_its_own_shop_alone(two):
-    client, secrets = two
-    path = "/v1/customers/c0/recommendations"
-    assert client.get(path).status_code == 401
-    north = client.get(path, headers=secrets["north"]).json()
-    south = client.get(path, headers=secrets["south"]).json()
-    assert len(north["items"]) > 1
-    assert [item["product_id"] for item in south["items"]] == ["p1"]
-
-
-def test_what_happens_in_one_shop_is_not_known_in_the_other(two):
-    client, secrets = two
-    items = {"items": [{"product_id": "p1", "quantity": 0}]}
-    assert client.put("/v1/stock", json=items, headers=secrets["north"]).status_code == 200
-    for name, shown in (("north", False), ("south", True)):
-        answer = client.get("/v1/customers/nobody/recommendations", headers=secrets[name]).json()
-        assert ("p1" in [item["product_id"] for item in answer["items"]]) == shown
 
 
 def test_readiness_of_several_shops_names_none(two):
