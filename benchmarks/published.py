@@ -28,7 +28,7 @@ if sys.path[0] == str(ROOT / "benchmarks"):  # else features.py here would be th
 from benchmarks.protocols.rows import Absent, Row, model, name_of  # noqa: E402
 from models.scorer import parameters  # noqa: E402
 
-SETS = ("gowalla", "beauty", "tafeng", "retailrocket", "online-retail-ii")
+SETS = ("gowalla", "beauty", "tafeng", "retailrocket", "online-retail-ii", "hillstrom")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,9 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, help="only this file, in this process")
     parser.add_argument("--json", type=Path, help="write the rows there, too")
     parser.add_argument("--log", type=Path, metavar="DIR", help="log to MLflow in this folder")
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="hillstrom: scikit-uplift's")
     given = parser.parse_args(arguments)
     rows: list[Row] = []
     try:
+        if given.data == "hillstrom":  # no ranking: no configuration
+            from benchmarks.protocols import hillstrom
+
+            return hillstrom.show(given.peers, given.json)
         configs = [given.config] if given.config else found(given.data, given.model)
         for config in configs:
             of = run(given.data, config) if given.config else alone(given.data, config)

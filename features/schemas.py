@@ -136,6 +136,30 @@ CUSTOMER_FEATURES = _schema(
     *((f"events_{channel}", pa.int32(), f"events in {channel}") for channel in CHANNELS),
     *((f"orders_{channel}", pa.int32(), f"orders in {channel}") for channel in CHANNELS),
 )
+CUSTOMER_LIFETIME = _schema(
+    ("customer_id", "probability_alive", "return_probability_90d", "lifecycle_stage"),
+    ("customer_id", pa.string(), "one of customer_features with an order"),
+    ("probability_alive", pa.float64(), "chance that she has not left for good"),
+    ("return_probability_90d", pa.float64(), "chance of an order within 90 days of as_of"),
+    ("expected_orders_28d", pa.float64(), "days with an order within 28 days of as_of"),
+    ("expected_orders_90d", pa.float64(), "the same, 90 days"),
+    ("expected_orders_365d", pa.float64(), "the same, 365 days"),
+    ("expected_order_value", pa.float64(), "currency a day with an order, refunds taken out"),
+    ("expected_value_365d", pa.float64(), "currency: the two above it, multiplied"),
+    (
+        "expected_next_order_date",
+        pa.date32(),
+        "by then half of such customers have ordered, if still there; null beyond two years",
+    ),
+    ("lifecycle_stage", pa.string(), "one of STAGES: that of her rhythm, worsened by who has left"),
+)
+STAGE_MOVES = _schema(
+    ("month", "to_stage", "customers"),
+    ("month", pa.date32(), "the month, by its first day; the last one may not be over"),
+    ("from_stage", pa.string(), "at its beginning; null: had not ordered yet"),
+    ("to_stage", pa.string(), "at its end, or at as_of"),
+    ("customers", pa.int64(), "who moved so, or stayed"),
+)
 PRODUCT_FEATURES = _schema(
     ("product_id",),
     ("product_id", pa.string(), ""),
@@ -237,6 +261,8 @@ SCHEMAS = {
     "duplicates": QUARANTINE,
     "interactions": INTERACTIONS,
     "customer_features": CUSTOMER_FEATURES,
+    "customer_lifetime": CUSTOMER_LIFETIME,
+    "stage_moves": STAGE_MOVES,
     "product_features": PRODUCT_FEATURES,
     "baskets": BASKETS,
     "replenishment": REPLENISHMENT,

@@ -18,6 +18,7 @@ from features.parameters import Stages
 Codes = npt.NDArray[np.int8]
 NEVER = -1  # who had not ordered yet has no stage
 NEW, ACTIVE, COOLING, AT_RISK, LAPSED = range(5)  # places in schemas.STAGES
+PROBABLY, SURELY = 0.5, 0.2  # still there, by the probability of being alive
 
 
 def stages(seen: Seen, *, at: datetime, rule: Stages) -> Codes:
@@ -46,18 +47,15 @@ def stages(seen: Seen, *, at: datetime, rule: Stages) -> Codes:
     return found.astype(np.int8)
 
 
-def with_alive(
-    stages: Codes, probability_alive: npt.NDArray[np.float64], *, rule: Stages
-) -> Codes:
-    """Stages by rhythm, corrected by what is likely: a stage nobody believes is not said.
+def believed(stages: Codes, probability_alive: npt.NDArray[np.float64]) -> Codes:
+    """Stages by rhythm, worsened where the customer has probably left.
 
-    Who is probably gone is at risk at best; who is surely gone has lapsed; and nobody has lapsed
-    who is probably still there: she is at risk.
+    Below PROBABLY she is at risk at best, below SURELY she has lapsed. It never betters a stage:
+    one order long ago leaves a model unsure, and such customers hardly ever return.
     """
-    worse = np.where(probability_alive < rule.probably, np.maximum(stages, AT_RISK), stages)
-    worse = np.where(probability_alive < rule.surely, LAPSED, worse)
-    better = np.where((stages == LAPSED) & (probability_alive >= rule.probably), AT_RISK, worse)
-    return np.where(stages == NEVER, NEVER, better).astype(np.int8)
+    worse = np.where(probability_alive < PROBABLY, np.maximum(stages, AT_RISK), stages)
+    worse = np.where(probability_alive < SURELY, LAPSED, worse)
+    return np.where(stages == NEVER, NEVER, worse).astype(np.int8)
 
 
 def month_ends(first: datetime, last: datetime, *, most: int) -> list[datetime]:

@@ -156,7 +156,7 @@ class Uplift:
             "seed": self.seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": 2,
+            "num_threads": 1,
             "verbosity": -1,
         }
         data = lightgbm.Dataset(x, y, weight=weight, free_raw_data=True)

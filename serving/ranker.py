@@ -105,10 +105,10 @@ def _reordered(listed: Listed, terms: Terms) -> Listed:
         origin = None if origin is None else origin[order]
     if len(terms.stale):
         late = np.isin(codes, terms.stale)
-        order = np.argsort(late, kind="stable")
+        back = np.argsort(late, kind="stable")
         least = scores[np.isfinite(scores)].min(initial=0)
-        codes, scores = codes[order], np.where(late, least, scores)[order]
-        origin = None if origin is None else origin[order]
+        codes, scores = codes[back], np.where(late, least, scores)[back]
+        origin = None if origin is None else origin[back]
         there = codes >= 0
         if not there.all():  # -1 ends a list
             codes, scores = codes[there], scores[there]

@@ -70,6 +70,8 @@ def judge(
     array has another length or NaN, or where fewer than two were contacted or left alone.
     """
     sums = _Sums(*_checked(score, contacted, outcome))
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
     for share in shares:
         if not 0 < share <= 1:
             raise ValueError(f"shares must lie above 0 and up to 1, got {share}")
@@ -83,9 +85,7 @@ def judge(
     ]
     every = np.stack(drawn)  # (1 + resamples, 2 + points + shares + 1)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    low, high = (
-        np.nanquantile(every[1:], tails, axis=0) if resamples else np.full((2, every.shape[1]), np.nan)
-    )  # fmt: skip
+    low, high = np.nanquantile(every[1:], tails, axis=0)
     found = [Interval(*map(float, one), n=n) for one in zip(every[0], low, high, strict=True)]
     places = slice(2, 2 + POINTS)
     return Ranked(
@@ -116,7 +116,7 @@ class _Sums:
         self.best_ends = _ends(sign[self.best])
 
     def figures(self, weight: Floats, grid: Floats, shares: Floats) -> Floats:
-        """Coefficient, area, the curve on a grid and the uplift at shares, of weighted customers."""
+        """Coefficient, area, the curve on a grid and uplift at shares, of weighted customers."""
         along = _along(self.contacted, self.outcome, self.ends, weight)
         whole = along[:, -1]
         if whole[0] < 1 or whole[1] < 1:

@@ -85,6 +85,8 @@ def histories(
     return Histories(x, t, known, customers, row, float(log_gaps))
 
 
-def _each(values: npt.NDArray[np.generic], wrong: npt.NDArray[np.bool_], name: str, want: str) -> None:
+def _each(
+    values: npt.NDArray[np.generic], wrong: npt.NDArray[np.bool_], name: str, want: str
+) -> None:
     if wrong.any():
         raise ValueError(f"{name} must be {want}, got {values[np.flatnonzero(wrong)[0]]:g}")

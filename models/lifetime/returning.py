@@ -62,7 +62,7 @@ def days_to_next_order(rhythm: Rhythm, known: Histories) -> Doubles:
 
 
 def _state(rhythm: Rhythm, known: Histories) -> tuple[Doubles, Doubles, Doubles, Doubles]:
-    """r + k x, α + T, T - t, and b after the orders she has stayed through; time in weeks."""
+    """Gives r + k x, α + T, T - t, and b after the orders she stayed through; in weeks."""
     x = known.repeat_orders
     s = rhythm.r + rhythm.k * x
     since = (known.days_known - known.days_to_last_order) / WEEK
@@ -89,7 +89,9 @@ def _alive(s: Any, rate: Any, since: Any, gone: Any, k: int, answer: Any) -> Non
 
 
 @njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]
-def _orders(s: Any, rate: Any, since: Any, a: float, b: Any, horizon: Any, k: int, answer: Any) -> None:
+def _orders(
+    s: Any, rate: Any, since: Any, a: float, b: Any, horizon: Any, k: int, answer: Any
+) -> None:
     for row in prange(len(s)):
         u = since[row] / rate[row]
         z = horizon[row] / (rate[row] + horizon[row])

@@ -76,9 +76,7 @@ def fit(
     found = maximise(model, Prior((r, alpha * k, a, b), SPREAD, prior), size=size)
     values = [float(value) for value in found.values]
     errors = tuple(float(error) for error in found.errors)
-    return Rhythm(
-        *values, k, leaves_at_once, errors, found.log_likelihood, size, known.returned
-    )
+    return Rhythm(*values, k, leaves_at_once, errors, found.log_likelihood, size, known.returned)
 
 
 def choose(known: Histories, *, prior: float = 1.0) -> tuple[Rhythm, list[Rhythm]]:
@@ -137,8 +135,13 @@ class _Likelihood:
         total = gone + there.sum(axis=0)
         gone, there = gone / total, there / total
         by_x = (
-            gammaln(b + x + z) + gammaln(a + b) - gammaln(a + b + x + z) - gammaln(b)
-            + gammaln(s) - gammaln(r) + r * np.log(alpha)
+            gammaln(b + x + z)
+            + gammaln(a + b)
+            - gammaln(a + b + x + z)
+            - gammaln(b)
+            + gammaln(s)
+            - gammaln(r)
+            + r * np.log(alpha)
         )
         value = float(self.of_x @ by_x + n @ (top + np.log(total) - s[place] * end)) + self.fixed
         ages = np.arange(k)

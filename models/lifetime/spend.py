@@ -47,9 +47,7 @@ class Spend:
         return np.asarray(self.p * (self.v + paid) / (self.p * x + self.q - 1))
 
 
-def fit(
-    orders: npt.ArrayLike, average_order_value: npt.ArrayLike, *, prior: float = 1.0
-) -> Spend:
+def fit(orders: npt.ArrayLike, average_order_value: npt.ArrayLike, *, prior: float = 1.0) -> Spend:
     """The likeliest parameters, from customers who kept something of what they bought.
 
     q is above 1, so that there is an average. prior: the weight of a weak log-normal prior (medians

@@ -26,7 +26,14 @@ class Mean:
     """A customer is the mean of what she took."""
 
     kind = "mean"
-    product_factors = Y
+
+    def __init__(self) -> None:
+        self.factors = Y.copy()  # forgotten with the scorer
+        prepare(self.factors)
+
+    @property
+    def product_factors(self) -> np.ndarray:
+        return self.factors
 
     def customer_factors(self, history: History) -> np.ndarray:
         return (history.weights @ Y).astype(np.float32)
@@ -46,14 +53,11 @@ def taken(codes: list[int]) -> History:
 )
 @settings(max_examples=50, deadline=None)
 def test_one_customer_is_ranked_as_among_many(codes, without, drop, k):
-    prepare(Y)
     history, scorer = taken(sorted(codes)), Mean()
     given_without = None if without is None else np.array(without, np.int32)
     found = rank(scorer, history, k, drop_seen=drop, without=given_without)
     seen = history.weights if drop else None
-    wanted = top_k_factors(
-        scorer.customer_factors(history), Y.copy(), k, seen=seen, without=given_without
-    )
+    wanted = top_k_factors(scorer.customer_factors(history), Y, k, seen=seen, without=given_without)
     np.testing.assert_array_equal(found.codes, wanted.codes)
     np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5, atol=1e-5)
 

@@ -50,6 +50,15 @@ slots = 2
 """
 
 
+def until(holds):
+    """What `holds` gives as soon as it is something; fails after half a minute."""
+    end = time.monotonic() + 30
+    while not (found := holds()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+    return found
+
+
 def arms(client) -> dict[str, dict]:
     """By customer, her answer on home."""
     customers = [f"c{i}" for i in range(8)]
@@ -64,11 +73,7 @@ def test_an_arm_is_answered_from_its_own_bundle_and_surface_and_everything_is_lo
     point(bundles / "current", first)
     point(bundles / "candidate", second)
     (bundles.parent / "shop.toml").write_text(TEST)
-    for _ in range(300):
-        found = arms(client)
-        if any(answer["model"]["name"] == "other" for answer in found.values()):
-            break
-        time.sleep(0.02)
+    until(lambda: any(a["model"]["name"] == "other" for a in arms(client).values()))
     found = arms(client)
     seen = {answer["experiments"][0]["arm"] for answer in found.values()}
     assert seen == {"old", "new"}
@@ -103,12 +108,7 @@ def test_two_rankers_share_a_list_and_each_product_is_logged_with_its_arm(client
         .replace('bundle = "candidate", ', "")
         .replace("slots = 2", "sources = { popular = 1 }")
     )
-    for _ in range(300):
-        found = arms(client)
-        if found["c0"]["experiments"]:
-            break
-        time.sleep(0.02)
-    answer = found["c0"]
+    answer = until(lambda: (one := arms(client)["c0"])["experiments"] and one)
     assert answer["experiments"] == [{"experiment": "new-home", "arm": "interleaved"}]
     assert [item["rank"] for item in answer["items"]] == list(range(1, len(answer["items"]) + 1))
     assert {"near", "popular"} <= {item["source"] for item in answer["items"]}
