@@ -6,8 +6,7 @@ small lists of their own. Lists are looked at by what their best may reach, thei
 and a share of their spread, until so many products were seen as a sample of rows wanted. What is
 looked at is ranked exactly. Where the sample does not get its recall, there is no index: exact.
 
-Here and not in `models`, as it does not beat exact ranking by the twice that would pay for it: see
-`benchmarks/retrieval.py`.
+Measured by `benchmarks/retrieval.py`; the server ranks exactly and does not use it.
 """
 
 from __future__ import annotations

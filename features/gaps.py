@@ -52,7 +52,7 @@ def _kept(lines: ir.Table) -> ir.Table:
 def spells(days: ir.Table, today: int) -> ir.Table:
     """One row a purchase day and what came after it, the next day or, until now, none.
 
-    number: of the purchase, from 1. length: days to the next one, or to `today`. closed: whether
+    number, day: of the purchase, from 1, and since 1970. length: days to the next one, or to `today`. closed: whether
     there was a next one. log: of the length in 1/LOG where closed, else 0. earlier: the sum of `log`
     over the pair's earlier spells, of which there are number - 1.
     """
@@ -60,6 +60,7 @@ def spells(days: ir.Table, today: int) -> ir.Table:
     once = often.filter(often.n == 1).select(
         *PAIR,
         number=ibis.literal(1, "int32"),
+        day="last",
         length=(today - ibis._.last).cast("int32"),
         closed=ibis.literal(False),
         log=ibis.literal(0, "int64"),
@@ -80,6 +81,7 @@ def spells(days: ir.Table, today: int) -> ir.Table:
     more = more.select(
         *PAIR,
         number=more.number.cast("int32"),
+        day=more.day,
         length=more.length,
         closed=more.closed,
         log=more.log,

@@ -147,7 +147,7 @@ def _goods(
 
 def _own(engine: Engine, spells: ir.Table, goods: pa.Table) -> tuple[Floats, ir.Table]:
     """Each product's own rate, and (customer_id, hers): each customer's beside it."""
-    spells = engine.keep(spells.select(*PAIR, "closed", "expected"))
+    spells = engine.keep(spells.select(*PAIR, "closed", "expected", end=spells.day + spells.length))
     counted = spells.group_by("product_id").agg(
         bought=spells.closed.sum(), expected=_steps(spells.expected).sum().cast("int64")
     )
@@ -161,13 +161,17 @@ def _own(engine: Engine, spells: ir.Table, goods: pa.Table) -> tuple[Floats, ir.
         bought=each.closed.sum(), steps=_steps(each.expected * each.own).sum().cast("int64")
     )
     people = engine.keep(people.mutate(expected=people.steps.cast("float64") / STEPS))
-    beyond = (people.bought - people.expected) ** 2 - people.expected
+    baskets = spells.filter(spells.closed).group_by("customer_id", "end").agg(n=ibis._.count())
+    sizes = baskets.agg(n=baskets.n.sum(), square=(baskets.n * baskets.n).sum())
+    n, square = (float(value or 1) for value in sizes.to_pyarrow().to_pylist()[0].values())
+    size = square / n
+    beyond = (people.bought - people.expected) ** 2 - size * people.expected
     sums = people.agg(
         square=_steps(people.expected**2).sum().cast("int64"),
         beyond=_steps(beyond).sum().cast("int64"),
     )
     square, beyond_ = (value or 0 for value in sums.to_pyarrow().to_pylist()[0].values())
-    pull = renewal.pulled(square / STEPS, beyond_ / STEPS)
+    pull = size * renewal.pulled(square / STEPS, beyond_ / STEPS)
     hers = (people.bought + pull) / (people.expected + pull)
     return of_product, people.select("customer_id", hers=hers)
 

@@ -250,6 +250,46 @@ OUTCOMES = _schema(
     ("request_id", pa.string(), "the answer that led here, where it is known"),
 )
 
+CONSENTS = _schema(
+    ("customer_id", "channel", "given", "observed_at"),
+    ("customer_id", pa.string(), ""),
+    ("channel", pa.string(), "one of CHANNELS"),
+    ("given", pa.bool_(), "false: refused, or taken back"),
+    ("observed_at", TIME, "from then on; the newest of a customer and channel holds"),
+)
+CONTACTS = _schema(
+    ("customer_id", "contacted_at"),
+    ("customer_id", pa.string(), ""),
+    ("contacted_at", TIME, "when it was sent"),
+    ("channel", pa.string(), "one of CHANNELS"),
+    ("campaign", pa.string(), "the day of the activation, or another campaign's name"),
+)
+ACTIVATION = _schema(
+    ("campaign", "customer_id", "products", "expected_value_without", "expected_value_with"),
+    ("campaign", pa.string(), "its day, YYYY-MM-DD"),
+    ("customer_id", pa.string(), ""),
+    ("arm", pa.string(), "contact, or holdout: never to be contacted; null: left out"),
+    ("rank", pa.int32(), "place in the list of both arms, from 1; null: left out"),
+    ("stage", pa.string(), "lifecycle stage, one of STAGES"),
+    ("reason_code", pa.string(), "overdue, replenish, once or on_time"),
+    ("reason", pa.string(), "why she is thought of, in words"),
+    ("left_out", pa.string(), "why she is not contacted, as a code; null: she is in an arm"),
+    ("left_out_reason", pa.string(), "the same in words"),
+    ("products", pa.list_(pa.string()), "what to show her, available, best first"),
+    ("best_channel", pa.string(), "where she buys, of those she may be contacted by"),
+    ("valid_until", TIME, "not to be sent later"),
+    ("expected_value_without", pa.float64(), "currency within the horizon if left alone"),
+    ("expected_value_with", pa.float64(), "the same if contacted"),
+    ("expected_orders", pa.float64(), "within the horizon if left alone"),
+    ("probability_alive", pa.float64(), "still a customer"),
+    ("uplift", pa.float64(), "added chance to come back; null: no past hold-out to learn it from"),
+    ("days_since_last_order", pa.float64(), "at the campaign"),
+    ("usual_gap_days", pa.float64(), "between her orders; the shop's where she has too few"),
+    ("frequency", pa.int32(), "orders"),
+    ("average_order_value", pa.float64(), "currency"),
+    ("tenure_days", pa.float64(), "since her first event"),
+)
+
 SCHEMAS = {
     "events": EVENTS,
     "products": PRODUCTS,
@@ -268,6 +308,9 @@ SCHEMAS = {
     "replenishment": REPLENISHMENT,
     "exposures": EXPOSURES,
     "outcomes": OUTCOMES,
+    "consents": CONSENTS,
+    "contacts": CONTACTS,
+    "activation": ACTIVATION,
 }
 
 

@@ -41,6 +41,12 @@ def features_task(job: Job) -> Record:
     return steps.build_features(job)
 
 
+@task(cache_policy=NO_CACHE, name="lifetime", retries=1, retry_delay_seconds=1)
+def lifetime_task(job: Job) -> Record:
+    """Feature tables to who is still there and what to expect."""
+    return steps.foretell(job)
+
+
 @task(cache_policy=NO_CACHE, name="train", retries=1, retry_delay_seconds=1)
 def train_task(job: Job) -> Record:
     """Feature tables to fitted, tracked models."""
@@ -177,10 +183,11 @@ def demo(
 
 
 def _loop(job: Job) -> Record:
-    """Ingest, features, train, judge, gate, publish."""
+    """Ingest, features, lifetime, train, judge, gate, publish."""
     clock = steps.Clock()
     taken = clock("ingest", ingest_task, job)
     built = clock("features", features_task, job)
+    foretold = clock("lifetime", lifetime_task, job)
     trained = clock("train", train_task, job)
     judged = clock("judge", judge_task, job, trained)
     decision = clock("gate", gate_task, job, judged)
@@ -189,7 +196,8 @@ def _loop(job: Job) -> Record:
         "rows": taken["rows"],
         "reasons": taken["reasons"],
         "as_of": built["as_of"],
-        "tables": built["tables"],
+        "tables": {**built["tables"], **foretold["tables"]},
+        "lifetime": foretold["fit"],
         "trained": trained["models"],
         "models": judged["models"],
         "run_ids": judged["run_ids"],

@@ -18,6 +18,7 @@ from features.purchases import purchases
 from features.schemas import PRODUCTS
 from features.sequences import sequences
 from features.tables import Tables
+from models.evaluation.returns import AWAY, first_orders
 from models.evaluation.split import Fold, folds, validation_fold
 from pipelines.settings import SettingsError, Shop
 
@@ -43,6 +44,7 @@ class FoldData:
     products: pa.Table
     events: pa.Table | None
     truth: pa.Table
+    returned: pa.Table
     known: pa.Table
     customers: pa.Array
     attributes: pa.Table
@@ -68,12 +70,16 @@ def fold_data(
     )
     interactions = made["interactions"].read((*HISTORY, "purchases"))
     bought = interactions.filter(pc.greater(interactions["purchases"], 0))
-    truth = purchases(tables, after=fold.cut, until=fold.until)
-    truth = truth.select(["customer_id", "product_id", "revenue"])
+    window = purchases(tables, after=fold.cut, until=fold.until)
+    truth = window.select(["customer_id", "product_id", "revenue"])
     buyers = pc.unique(truth["customer_id"])
     familiar = buyers.filter(pc.is_in(buyers, value_set=pc.unique(interactions["customer_id"])))
     judged = _sample(familiar, shop.judge.customers, seed=(shop.judge.seed, number))
     truth = truth.filter(pc.is_in(truth["customer_id"], value_set=judged))
+    attributes = made["customer_features"].read(ATTRIBUTES)
+    away = pc.is_in(attributes["lifecycle_stage"].cast(pa.string()), value_set=pa.array(AWAY))
+    away = attributes.filter(away)["customer_id"].combine_chunks()
+    away = away.filter(pc.is_in(away, value_set=judged))
     products = catalogue(tables)
     launched = pc.fill_null(pc.less_equal(products["launched_at"], pa.scalar(fold.cut)), False)
     sold = pc.is_in(products["product_id"], value_set=pc.unique(interactions["product_id"]))
@@ -87,9 +93,10 @@ def fold_data(
         products=products,
         events=sequences(tables, until=fold.cut) if events else None,
         truth=truth,
+        returned=first_orders(window, away),
         known=bought.select(["customer_id", "product_id"]),
         customers=judged,
-        attributes=made["customer_features"].read(ATTRIBUTES),
+        attributes=attributes,
         shelf=shelf.join(products.select(["product_id", "category", "supplier_id"]), "product_id"),
         among=among,
         counts={"buyers": len(buyers), "known": len(familiar), "judged": len(judged)},

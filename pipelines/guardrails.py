@@ -73,9 +73,11 @@ def _tested(entry: Entry, rival: Entry, gate: Gate, judge: Judge) -> list[Rail]:
         if tolerated < 1
         for value, members in _values(rival.kinds, entry.kinds, slice_)
     ]
-    revenue = f"revenue_at_{judge.k}"
-    if gate.revenue < 1 and revenue in rival.per_customer.column_names:
-        asked.append((revenue.replace("_at_", "@"), revenue, None, gate.revenue))
+    for kind, tolerated in (("return_hit_rate", gate.slices.lifecycle_stage), ("revenue", gate.revenue)):
+        metric = f"{kind}_at_{judge.k}"
+        both = all(metric in one.per_customer.column_names for one in (entry, rival))
+        if tolerated < 1 and both:
+            asked.append((f"{kind}@{judge.k}", metric, None, tolerated))
     weighed: list[tuple[str, float, Difference, float]] = []
     for name, metric, members, tolerated in asked:
         ours, theirs = _some(entry.per_customer, members), _some(rival.per_customer, members)

@@ -13,7 +13,9 @@ from pipelines.progress import step
 from pipelines.settings import SettingsError, Shop
 from pipelines.workspace import Workspace
 
-TABLES = ("events", "products", "stock", "suppliers", "identities", "customers")
+TABLES = (
+    "events", "products", "stock", "suppliers", "identities", "customers", "consents", "contacts",
+)  # fmt: skip
 
 
 def mapping_of(shop: Shop) -> Mapping:

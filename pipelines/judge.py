@@ -21,7 +21,17 @@ import features.build
 import models.scorer
 from features.artifact import digest
 from features.tables import code_version
-from models.evaluation import catalogue, codes, metrics, pages, quality, shown, slices, split
+from models.evaluation import (
+    catalogue,
+    codes,
+    metrics,
+    pages,
+    quality,
+    returns,
+    shown,
+    slices,
+    split,
+)
 from models.evaluation.intervals import of_table
 from models.recommender import Recommender
 from pipelines import judgement, kinds
@@ -97,6 +107,7 @@ def judge_key(workspace: Workspace, shop: Shop, as_of: datetime) -> str:
         codes,
         catalogue,
         quality,
+        returns,
         slices,
         shown,
         kinds,
@@ -150,7 +161,8 @@ def judge_one(shop: Shop, recipe: Recipe, fold: FoldData, *, into: Judged) -> No
         lists = fitted.recommend(customers, k, among=fold.among, seen=shop.recommend.seen)
         list_seconds += time.perf_counter() - start_lists
         hers = fold.truth.filter(pc.is_in(fold.truth["customer_id"], value_set=customers))
-        parts.append(metrics.per_customer(lists, hers, known=fold.known, k=k))
+        found = metrics.per_customer(lists, hers, known=fold.known, k=k)
+        parts.append(returns.beside(found, lists, fold.returned, k=k))
         rows.append(lists)
     lists = pa.concat_tables(rows)
     known = fold.customers.filter(pc.is_in(fold.customers, value_set=fitted.customers))
@@ -163,8 +175,8 @@ def judge_one(shop: Shop, recipe: Recipe, fold: FoldData, *, into: Judged) -> No
     each = 1_000 * list_seconds / max(1, len(fold.customers))
     into.costs.append({"fit_seconds": fit_seconds, "milliseconds_per_list": each})
     into.findings += [
-        f"{found.code}: {found.sentence}"
-        for found in quality.check(lists, k=k, available=fold.among, customers=known)
+        f"{fault.code}: {fault.sentence}"
+        for fault in quality.check(lists, k=k, available=fold.among, customers=known)
     ]
 
 

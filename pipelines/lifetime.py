@@ -48,7 +48,7 @@ def run(
     """Build both tables as they were at `as_of`; what is there is found, not built.
 
     Gives `as_of, tables {NAME: {snapshot, rows}}, fit {rhythm, spend, calibration, factors …},
-    reused`. Raises ValueError, in words, where nobody has ordered.
+    reused`; raises NobodyOrdered.
     """
     tables = workspace.tables
     as_of = as_of or last_event(tables)
@@ -93,8 +93,6 @@ def tables_of(
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Both tables from the snapshots of `baskets` and `customer_features`, and what was fitted."""
     every = orders.orders(made["baskets"].read(orders.GROUPS))
-    if not len(every.customers):
-        raise ValueError(f"nobody had ordered by {as_of.isoformat()}: there is no lifetime to tell")
     found = outlook.outlook(every, as_of)
     kept = made["customer_features"].read(["customer_id", "monetary_value"])
     place = pc.index_in(every.customers, kept["customer_id"].combine_chunks())
@@ -175,9 +173,7 @@ def moves(every: Orders, as_of: datetime, rhythm: Rhythm, rule: Stages) -> pa.Ta
     return pa.table(columns, schema=schemas.STAGE_MOVES)
 
 
-def _stages(
-    every: Orders, at: datetime, rhythm: Rhythm, rule: Stages
-) -> npt.NDArray[np.int8]:
+def _stages(every: Orders, at: datetime, rhythm: Rhythm, rule: Stages) -> npt.NDArray[np.int8]:
     """(n,): every customer's stage at a moment, NEVER where she had not ordered."""
     found = stages.stages(every.seen(at), at=at, rule=rule)
     known = outlook.known_at(every, at)

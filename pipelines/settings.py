@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from features.parameters import FeatureParameters
 from models import scorer, surfaces
+from pipelines.activation_rules import Activation
 from pipelines.experiments import Experiment, check_layers
 
 MODELS: dict[str, dict[str, Any]] = {"popularity": {}, "neighbours": {}, "als": {}, "bpr": {}}
@@ -143,6 +144,7 @@ class Shop(_Section):
     search: dict[str, Space] = {}
     experiments: dict[Annotated[str, Field(pattern=r"^[\w-]{1,64}$")], Experiment] = {}
     surfaces: dict[str, Any] = {}
+    activation: Activation = Activation()
 
     @property
     def name(self) -> str:

@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines import build, choose, ingest, judge, publish, train
-from pipelines.progress import step
+from models.lifetime.outlook import NobodyOrdered
+from pipelines import build, choose, ingest, judge, lifetime, publish, train
+from pipelines.progress import say, step
 from pipelines.settings import Shop
 from pipelines.shopfile import open_shop
 from pipelines.tracking import Tracking, connect
@@ -66,6 +67,15 @@ def take_in(job: Job) -> Record:
 def build_features(job: Job) -> Record:
     """Build the feature tables."""
     return build.run(job.workspace, job.shop, as_of=job.as_of)
+
+
+def foretell(job: Job) -> Record:
+    """Who is still there and what to expect of each; a shop without orders has no such tables."""
+    try:
+        return lifetime.run(job.workspace, job.shop, as_of=job.as_of)
+    except NobodyOrdered as error:
+        say(f"lifetime: {error}")
+        return {"tables": {}, "fit": None, "reused": False}
 
 
 def train_models(

@@ -21,7 +21,9 @@ __all__ = [
     "read_mapping",
 ]
 
-TABLES = ("events", "products", "stock", "suppliers", "identities", "customers")
+TABLES = (
+    "events", "products", "stock", "suppliers", "identities", "customers", "consents", "contacts",
+)  # fmt: skip
 
 
 def ingest(tables: Tables, location: str, mapping: Mapping, *, table: str = "events") -> Ingested:

@@ -1,7 +1,7 @@
 """Catalogue: product, stock, supplier, identity and customer files in, their tables out.
 
 Products, suppliers and customers have one row a key: of several files the last that has it.
-Stock and identities are added up.
+Stock, identities, consents and contacts are added up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from features.sources.values import need, quoted
 from features.tables import Part, Tables
 
 KEYED = {"products": "product_id", "suppliers": "supplier_id", "customers": "customer_id"}
-TIMES = {"stock": "observed_at"}
+TIMES = {"stock": "observed_at", "consents": "observed_at", "contacts": "contacted_at"}
 
 
 def ingest_table(tables: Tables, found: Sequence[Found], mapping: Mapping, table: str) -> Ingested:

@@ -23,7 +23,9 @@ from features.sources.words import CHANNEL_WORDS, EVENT_TYPE_WORDS, IGNORE, plai
 READY = Path(__file__).parent.parent / "mappings"
 RULES = 1  # raise it when the same mapping and file would give other rows
 
-FileTable = Literal["products", "stock", "suppliers", "identities", "customers"]
+FileTable = Literal[
+    "products", "stock", "suppliers", "identities", "customers", "consents", "contacts"
+]
 Text = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
 

@@ -21,6 +21,10 @@ ENOUGH = timedelta(days=180)  # of history before a look back is worth something
 RETURNED = 100  # customers, likewise
 
 
+class NobodyOrdered(ValueError):
+    """A moment at which there is no customer to speak of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """Customers who had ordered by a moment: their places in the orders, and their histories."""
@@ -54,11 +58,11 @@ class Outlook:
 
 
 def known_at(orders: Orders, at: datetime) -> Known:
-    """Who had ordered by a moment; raises ValueError where nobody had."""
+    """Who had ordered by a moment; raises NobodyOrdered."""
     seen = orders.seen(at)
     who = np.flatnonzero(seen.count)
     if not len(who):
-        raise ValueError(f"nobody had ordered by {at.isoformat()}")
+        raise NobodyOrdered(f"nobody had ordered by {at.isoformat()}: nothing can be foretold")
     lengths, counts = orders.gaps(at)
     first = seen.first_day[who]
     return Known(

@@ -64,13 +64,13 @@ def days_to_next_order(rhythm: Rhythm, known: Histories) -> Doubles:
 def _state(rhythm: Rhythm, known: Histories) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Gives r + k x, α + T, T - t, and b after the orders she stayed through; in weeks."""
     x = known.repeat_orders
-    s = rhythm.r + rhythm.k * x
+    s = np.asarray(rhythm.r + rhythm.k * x, np.float64)
     since = (known.days_known - known.days_to_last_order) / WEEK
     b = rhythm.b + x + int(rhythm.leaves_at_once)
-    return s, rhythm.alpha + known.days_known / WEEK, since, b.astype(np.float64)
+    return s, rhythm.alpha + known.days_known / WEEK, since, np.asarray(b, np.float64)
 
 
-@njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]
+@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator, misc, unused-ignore]
 def _alive(s: Any, rate: Any, since: Any, gone: Any, k: int, answer: Any) -> None:
     for row in prange(len(s)):
         u = since[row] / rate[row]
@@ -88,7 +88,7 @@ def _alive(s: Any, rate: Any, since: Any, gone: Any, k: int, answer: Any) -> Non
             answer[row] = there / (there + gone[row] * np.exp(power))
 
 
-@njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]
+@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator, misc, unused-ignore]
 def _orders(
     s: Any, rate: Any, since: Any, a: float, b: Any, horizon: Any, k: int, answer: Any
 ) -> None:
@@ -105,7 +105,7 @@ def _orders(
         answer[row] = orders / weights
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@njit(cache=True)  # type: ignore[untyped-decorator, misc, unused-ignore]
 def _renewals(s: float, z: float, a: float, b: float, k: int, j: int) -> float:
     """Σ_m P(N = m) Σ_{n k - j <= m} E (1 - p)^(n - 1), N negative binomial (s, z)."""
     if z <= 0:
@@ -133,7 +133,7 @@ def _renewals(s: float, z: float, a: float, b: float, k: int, j: int) -> float:
     return wanted
 
 
-@njit(cache=True)  # type: ignore[misc, unused-ignore]
+@njit(cache=True)  # type: ignore[untyped-decorator, misc, unused-ignore]
 def _silent(s: float, u: float, z: float, k: int) -> float:
     """The chance of no order in a horizon, given that she is still there."""
     weight, weights, silent = 1.0, 0.0, 0.0
@@ -149,14 +149,14 @@ def _silent(s: float, u: float, z: float, k: int) -> float:
     return silent / weights
 
 
-@njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]
+@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator, misc, unused-ignore]
 def _back(s: Any, rate: Any, since: Any, horizon: float, k: int, answer: Any) -> None:
     for row in prange(len(s)):
         z = horizon / (rate[row] + horizon)
         answer[row] = 1 - _silent(s[row], since[row] / rate[row], z, k)
 
 
-@njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]
+@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator, misc, unused-ignore]
 def _median(s: Any, rate: Any, since: Any, k: int, answer: Any) -> None:
     for row in prange(len(s)):
         low, high = 0.0, 1.0

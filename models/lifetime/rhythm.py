@@ -74,9 +74,19 @@ def fit(
     model = _Likelihood(known, k, leaves_at_once)
     size = int(known.customers.sum())
     found = maximise(model, Prior((r, alpha * k, a, b), SPREAD, prior), size=size)
-    values = [float(value) for value in found.values]
-    errors = tuple(float(error) for error in found.errors)
-    return Rhythm(*values, k, leaves_at_once, errors, found.log_likelihood, size, known.returned)
+    r, alpha, a, b = (float(value) for value in found.values)
+    return Rhythm(
+        r=r,
+        alpha=alpha,
+        a=a,
+        b=b,
+        k=k,
+        leaves_at_once=leaves_at_once,
+        errors=tuple(float(error) for error in found.errors),
+        log_likelihood=found.log_likelihood,
+        customers=size,
+        returned=known.returned,
+    )
 
 
 def choose(known: Histories, *, prior: float = 1.0) -> tuple[Rhythm, list[Rhythm]]:
