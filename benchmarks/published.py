@@ -28,7 +28,7 @@ if sys.path[0] == str(ROOT / "benchmarks"):  # else features.py here would be th
 from benchmarks.protocols.rows import Absent, Row, model, name_of  # noqa: E402
 from models.scorer import parameters  # noqa: E402
 
-SETS = ("gowalla", "beauty", "tafeng", "retailrocket", "online-retail-ii", "hillstrom")
+SETS = ("gowalla", "beauty", "tafeng", "retailrocket", "online-retail-ii", "hillstrom", "cdnow")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from benchmarks.protocols import hillstrom
 
             return hillstrom.show(given.peers, given.json)
+        if given.data == "cdnow":
+            from benchmarks.protocols import cdnow
+
+            return cdnow.show(given.json)
         configs = [given.config] if given.config else found(given.data, given.model)
         for config in configs:
             of = run(given.data, config) if given.config else alone(given.data, config)

@@ -18,6 +18,7 @@ import json
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -178,9 +179,7 @@ def synthetic(customers: int, seed: int = 0) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="regulars-benchmark-") as scratch:
         folder = Path(scratch) / "shop"
         steps.synthesize(folder, customers=customers, seed=seed)
-        shop = settings.Shop.model_validate(
-            {"shop": {"name": "synthetic"}, "ingest": {"mapping": "synthetic"}}
-        )
+        shop = settings.Shop.model_validate(tomllib.loads(settings.preset("synthetic")))
         job = steps.Job(Workspace(Path(scratch) / "work"), shop, str(folder))
         steps.take_in(job)
         tables = job.workspace.tables
@@ -228,8 +227,6 @@ def _replenishable(clock: pa.Table, products: pa.Table) -> dict[str, float]:
 
 def _taken_in(workspace: Path) -> Tables:
     """The shop's events, as its protocol takes them in."""
-    import tomllib
-
     shop = settings.Shop.model_validate(tomllib.loads(settings.preset(NAME)))
     job = steps.Job(Workspace(workspace), shop, str(DATA / "online_retail_ii.parquet"))
     steps.take_in(job)

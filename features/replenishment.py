@@ -31,7 +31,9 @@ from features.tables import Snapshot, Tables, code_version
 
 COMMON = 0.1  # share of buyers who come again from which a product is replenishable
 WITHIN = 14  # days of `chance_14d`
+SEASON = 28  # days whose purchases over the expected ones say how the shop goes now
 EARLY, LATE = -1.2816, 0.6745  # quantiles 10 % and 75 % of a normal
+UNLIKELY = 0.5  # of the purchases expected when due: so few are too early
 GAPS_OF_HERS, GAPS_OF_PRODUCT = 2, 5  # from which an interval is said to be hers, the product's
 BUCKET = 4_000_000  # pairs of a part, about
 
@@ -110,9 +112,12 @@ def table(
     rates = engine.rows(pa.table(renewal.table(found)))
     own, people = _own(engine, renewal.hazard(placed, rates, "age", "expected"), goods)
     described = engine.rows(goods.append_column("own", column(own)))
-    latest = placed.filter(~placed.closed).inner_join(described, "product_id")
-    latest = latest.left_join(people, "customer_id").drop("customer_id_right")
-    return _published(latest, rates, prior, as_of)
+    late = placed.filter(placed.day + placed.length >= today - SEASON)
+    late = late.inner_join(described, "product_id").left_join(people, "customer_id")
+    late = late.mutate(pace=late.own * late.hers).drop("customer_id_right", "own", "hers")
+    late = engine.keep(_late(late, rates, today))
+    engine.drop(placed)
+    return _published(late, rates, prior, _season(engine, late), as_of)
 
 
 def _goods(
@@ -176,13 +181,31 @@ def _own(engine: Engine, spells: ir.Table, goods: pa.Table) -> tuple[Floats, ir.
     return of_product, people.select("customer_id", hers=hers)
 
 
+def _late(spells: ir.Table, rates: ir.Table, today: int) -> ir.Table:
+    """The spells with `until`, the purchases expected so far, and `since`, those until SEASON ago."""
+    then = ibis.greatest(today - SEASON - spells.day, 0).cast("float64")
+    rows = renewal.hazard(spells.mutate(start=then / spells.usual), rates, "start", "since")
+    return renewal.hazard(rows.drop("start", "since_rate"), rates, "age", "until")
+
+
+def _season(engine: Engine, late: ir.Table) -> float:
+    """Purchases of the last SEASON days over those expected: the shop's season, or its growth."""
+    expected = _steps(late.pace * (late.until - late.since)).sum().cast("int64")
+    found = late.agg(bought=late.closed.sum(), expected=expected).to_pyarrow().to_pylist()[0]
+    bought, expected = (found[name] or 0 for name in ("bought", "expected"))
+    return float((bought + renewal.PULL) / (expected / STEPS + renewal.PULL))
+
+
 def _published(
-    latest: ir.Table, rates: ir.Table, prior: float, as_of: datetime
+    late: ir.Table, rates: ir.Table, prior: float, season: float, as_of: datetime
 ) -> ir.Table:
     """The table's columns, from each pair's spell that still lasts."""
-    rows = renewal.hazard(latest, rates, "age", "until")
-    rows = rows.mutate(later=rows.age + WITHIN / rows.usual)
+    rows = late.filter(~late.closed)
+    rows = rows.mutate(later=rows.age + WITHIN / rows.usual, pace=rows.pace * season)
     rows = renewal.hazard(rows, rates, "later", "then")
+    rows = rows.mutate(first=ibis.literal(1.0), last=1 + WITHIN / rows.usual)
+    rows = renewal.hazard(rows, rates, "first", "begun").drop("begun_rate")
+    rows = renewal.hazard(rows, rates, "last", "ended").drop("ended_rate")
     nothing, never = ibis.null("float64"), ibis.null("timestamp('UTC', 6)")
     gone = (rows.number - 1).cast("float64")  # gaps so far
     sure = rows["spread"] * (1 + 1 / (gone + prior)).sqrt()
@@ -198,14 +221,14 @@ def _published(
 
     rows = rows.mutate(due_from=after(EARLY), due_at=after(0.0), overdue_at=after(LATE))
     now = ibis.literal(as_of, "timestamp('UTC')")
+    unlikely = rows.then - rows.until < UNLIKELY * (rows.ended - rows.begun)
     state = ibis.cases(
         (~rows.replenishable | ~rows.known, ibis.null("string")),
-        (rows.due_from > now, "too_early"),
+        ((rows.due_from > now) & unlikely, "too_early"),
         (rows.overdue_at > now, "due"),
         else_="overdue",
     )
     before = rows.earlier.cast("float64") / (LOG * ibis.greatest(gone, 1.0))
-    pace = rows.own * rows.hers
     return rows.select(
         *PAIR,
         "due_from",
@@ -218,8 +241,8 @@ def _published(
         own_interval_days=median(before, where=rows.number > GAPS_OF_HERS),
         product_interval_days=median(rows["mean"], where=rows.sure),
         state=state,
-        hazard=pace * rows.until_rate / rows.usual,
-        chance_14d=1 - (-pace * (rows.then - rows.until)).exp(),
+        hazard=rows.pace * rows.until_rate / rows.usual,
+        chance_14d=1 - (-rows.pace * (rows.then - rows.until)).exp(),
     )
 
 

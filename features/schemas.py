@@ -211,7 +211,12 @@ REPLENISHMENT = _schema(
     ("due_from", TIME, "one repeat purchase in ten comes before"),
     ("due_at", TIME, "half of them come before"),
     ("overdue_at", TIME, "three in four come before"),
-    ("state", pa.string(), "too_early, due or overdue; null: not replenishable, or no gap known"),
+    (
+        "state",
+        pa.string(),
+        "too_early: before due_from, and half as likely as when due, at most; overdue: from "
+        "overdue_at on; else due; null: not replenishable, or no gap known",
+    ),
     ("hazard", pa.float64(), "expected purchases a day now"),
     ("chance_14d", pa.float64(), "probability that she buys it within 14 days"),
     ("replenishable", pa.bool_(), "repeat purchase is common; as the catalogue says, if it does"),

@@ -24,7 +24,7 @@ from models.bundling.files import open_array, open_table, save_array, save_table
 from models.bundling.lists import save_lists, save_similar
 from models.bundling.rows import RowOf, slots
 from models.history import Codes, Scores
-from models.purchases import Purchases, nothing
+from models.purchases import Clock, Purchases, nothing
 from models.recommender import Recommender
 
 FORMAT = 1
@@ -39,7 +39,8 @@ class Bundle:
     similar_products, similar_scores: (products, S), the same.
     together_products, together_scores: (products, T), what is bought in the same orders; the same.
     popular: (popular,) product codes, most popular first.
-    bought: what each customer bought, by row. row_of: row of a customer.
+    bought: what each customer bought, by row. clock: when she buys each again, None where the
+    bundle does not say. row_of: row of a customer.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Bundle:
     together_scores: Scores
     popular: Codes
     bought: Purchases
+    clock: Clock | None
     row_of: RowOf
 
     @property
@@ -76,6 +78,7 @@ def write(
     length: int = 100,
     together: tuple[Codes, Scores] | None = None,
     bought: Purchases | None = None,
+    clock: Clock | None = None,
 ) -> str:
     """Publish into `root/ID` and return the id; the pointer `root/current` is the caller's.
 
@@ -84,7 +87,8 @@ def write(
     nothing said otherwise; one only the catalogue knows is left out. The manifest counts both.
     customers: `customer_id`, `lifecycle_stage`. popular: product ids, most popular first.
     about: what the manifest says of the model, the snapshots and the shop; no clock, it is hashed.
-    together: of `models.together`. bought: of `models.purchases`. None: the bundle does not say.
+    together: of `models.together`. bought, clock: of `models.purchases`. None: the bundle does not
+    say.
     """
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length}")
@@ -106,6 +110,8 @@ def write(
         said: tuple[npt.NDArray[Any], ...] = (*(together or ()), *(bought or ()))
         names = (*(_TOGETHER if together else ()), *(_BOUGHT if bought else ()))
         for name, array in zip(names, said, strict=True):
+            save_array(beside / f"{name}.npy", array)
+        for name, array in zip(_CLOCK, clock or (), strict=False):
             save_array(beside / f"{name}.npy", array)
         manifest = {**about, "format": FORMAT, "seen": seen, "products": counts}
         id = digest({"about": manifest, "files": files(beside)})
@@ -134,6 +140,7 @@ def open_bundle(directory: Path) -> Bundle:
             **{name: open_array(directory / f"{name}.npy") for name in _ARRAYS},
             **_together(directory, products.num_rows, named=manifest["files"]),
             bought=_bought(directory, customers.num_rows, named=manifest["files"]),
+            clock=_clock(directory, named=manifest["files"]),
             row_of=_rows(directory, customers["customer_id"], named=manifest["files"]),
         )
         _check(bundle)
@@ -147,6 +154,7 @@ _ARRAYS = ("lists_products", "lists_scores", "similar_products", "similar_scores
 _TOGETHER = ("together_products", "together_scores")
 _SLOTS = "customers_slots.npy"
 _BOUGHT = ("bought_starts", "bought_products", "bought_days", "bought_orders")
+_CLOCK = tuple(f"clock_{name}" for name in Clock._fields)
 
 
 def _together(directory: Path, products: int, *, named: Any) -> dict[str, npt.NDArray[Any]]:
@@ -161,6 +169,12 @@ def _bought(directory: Path, customers: int, *, named: Any) -> Purchases:
     if f"{_BOUGHT[0]}.npy" not in named:
         return nothing(customers)
     return Purchases(*(open_array(directory / f"{name}.npy") for name in _BOUGHT))
+
+
+def _clock(directory: Path, *, named: Any) -> Clock | None:
+    if f"{_CLOCK[0]}.npy" not in named:
+        return None
+    return Clock(*(open_array(directory / f"{name}.npy") for name in _CLOCK))
 
 
 def _rows(directory: Path, ids: pa.ChunkedArray, *, named: Any) -> RowOf:
@@ -187,6 +201,8 @@ def _check(bundle: Bundle) -> None:
         raise ValueError(f"bought_starts must be of {customers} customers, in order")
     if {len(array) for array in bundle.bought[1:]} != {int(starts[-1])}:
         raise ValueError("bought_products, bought_days and bought_orders must be as many")
+    if {len(array) for array in bundle.clock or ()} - {int(starts[-1])}:
+        raise ValueError("the clock's arrays must be as many as bought_products")
     if not bundle.products["product_id"].combine_chunks().equals(_plain(bundle.recommender)):
         raise ValueError("products.arrow is not in the model's order")
     if len(bundle.recommender.customers) != customers:

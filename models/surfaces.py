@@ -30,7 +30,8 @@ class Surface:
         `recent` what she looked at; `new` the newest products; `popular`. Several are merged by
         weighted reciprocal rank (Cormack et al. 2009).
     bought: `recent` leaves out what she bought since the publication, `drop` all she ever bought,
-        `only` all else, as long as there is any. viewed, cart: whether what she looked at since, or has in the cart, stays.
+        `only` all else, as long as there is any. viewed, cart: whether what she looked at since,
+        or has in the cart, stays.
     limits: column of GROUPS -> the most products of one value in a list. spread: 0 ranks by worth
         alone, towards 1 the list gets more mixed (MMR, Carbonell and Goldstein 1998).
     rules: whether the shop's rules hold here. fallback: sources in the order in which they fill.

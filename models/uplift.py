@@ -1,10 +1,12 @@
 """Uplift: what is known of customers and a past hold-out in, what a contact would change out.
 
-Whom to contact is not who will come, but who comes because of it. Three ways to learn that, each
-plain; which one is chosen by its Qini on parts of the training data that it has not seen:
+Whom to contact is not who will come, but who comes because of it. Five plain ways to learn that;
+the one used has the greatest Qini on parts of the training data that it has not seen:
 
-- `linear`: a regularised regression of the outcome in each arm, logistic where it is 0 or 1; the
-  change is the difference of the two (a T-learner).
+- `linear`, `shrunk`, `shared`: a ridge regression of the outcome on what is known, the contact, and
+  both multiplied, logistic where the outcome is 0 or 1. How much a contact's effect may differ from
+  customer to customer is free; or pulled towards the mean by a prior as strong as the data; or not
+  at all: then in logits it is the same for all, and those near even chances change most.
 - `residual`: boosted trees on what the outcome is beyond what was to be expected of her, over what
   her arm is beyond chance (the R-learner of Nie and Wager 2021; with a known chance of contact it
   is the transformed outcome with the noise of the mean taken out).
@@ -24,12 +26,13 @@ import numpy.typing as npt
 from models.evaluation.uplift import qini
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Learner: TypeAlias = Literal["linear", "residual", "crossed"]
+Learner: TypeAlias = Literal["linear", "shrunk", "shared", "residual", "crossed"]
 LEARNERS: tuple[Learner, ...] = get_args(Learner)
 Change: TypeAlias = Callable[[Floats], Floats]
 
 LEAST = 100  # customers of an arm that can be learned from at all
 HAPPENED = 10  # of them, who did it
+FREE = 1e-6  # of a weight that nothing pulls
 STEPS = 25  # of Newton's method, at most
 
 
@@ -41,9 +44,9 @@ class TooFew(ValueError):
 class Uplift:
     """What a contact changes of an outcome, by what was known before.
 
-    learner: `best` chooses by Qini over `folds` parts. l2: the ridge of `linear`, in customers.
-    trees, leaves, learning_rate: of the boosted trees. Learned: `chosen`, and `qini`, the mean
-    coefficient of each learner that was tried on customers it had not seen.
+    learner: `best` chooses by Qini over `folds` parts. l2: the ridge of the regressions. trees,
+    leaves, learning_rate: of the boosted trees. Learned: `chosen`, and `qini`, the coefficient of
+    each learner that was tried on customers it had not seen.
     """
 
     learner: Learner | Literal["best"] = "best"
@@ -93,31 +96,40 @@ class Uplift:
         return self._change(np.asarray(known, np.float64))
 
     def _tried(self, name: Learner, x: Floats, t: Floats, y: Floats) -> float:
-        """The mean Qini over parts, each scored by what was learned from the others."""
-        part = _parts(t, y, self.folds, self.seed)
-        found = []
+        """The Qini of scores that parts got by what was learned from the others."""
+        part, scores = _parts(t, y, self.folds, self.seed), np.empty_like(y)
         for one in range(self.folds):
             inside = part != one
-            change = self._learn(name, x[inside], t[inside], y[inside])
-            found.append(qini(change(x[~inside]), t[~inside], np.maximum(y[~inside], 0)))
-        return float(np.nanmean(found))
+            scores[~inside] = self._learn(name, x[inside], t[inside], y[inside])(x[~inside])
+        return qini(scores, t, np.maximum(y, 0))
 
     def _learn(self, name: Learner, x: Floats, t: Floats, y: Floats) -> Change:
-        return {"linear": self._linear, "residual": self._residual, "crossed": self._crossed}[name](
-            x, t, y
-        )
+        if name == "residual":
+            return self._residual(x, t, y)
+        if name == "crossed":
+            return self._crossed(x, t, y)
+        return self._regressed(name, x, t, y)
 
-    def _linear(self, x: Floats, t: Floats, y: Floats) -> Change:
-        shape = _Shape(x)
-        design, binary = shape(x), bool(np.isin(y, (0, 1)).all())
-        fit = _logistic if binary else _ridge
-        treated, control = (fit(design[t == arm], y[t == arm], self.l2) for arm in (1, 0))
+    def _regressed(self, name: Learner, x: Floats, t: Floats, y: Floats) -> Change:
+        shape, chance = _Shape(x), float(t.mean())
+        binary = bool(np.isin(y, (0, 1)).all())
+        spread = float(y.mean() * (1 - y.mean())) if binary else 1.0
+        said = len(y) * chance * (1 - chance) * spread  # what the data say of one interaction
+        pull = {"linear": self.l2, "shrunk": said, "shared": 1e6 * said}[name]
+
+        def design(z: Floats, arm: Floats) -> Floats:
+            beyond = (arm - chance)[:, None]
+            return np.hstack([np.ones((len(z), 1)), beyond, z, beyond * z])
+
+        z = shape(x)
+        columns = z.shape[1]
+        ridge = np.repeat([FREE, FREE, self.l2, pull], [1, 1, columns, columns])
+        weights = (_logistic if binary else _ridge)(design(z, t), y, ridge)
 
         def change(known: Floats) -> Floats:
-            rows = shape(known)
-            if binary:
-                return _chance(rows @ treated) - _chance(rows @ control)
-            found: Floats = rows @ treated - rows @ control
+            rows, ones = shape(known), np.ones(len(known))
+            one, none = (design(rows, arm) @ weights for arm in (ones, 0 * ones))
+            found: Floats = _chance(one) - _chance(none) if binary else one - none
             return found
 
         return change
@@ -186,24 +198,22 @@ class _Shape:
         self.spread = np.where(spread > 0, spread, 1.0)
 
     def __call__(self, x: Floats) -> Floats:
-        """(n, 1 + f + columns with gaps): the first is 1."""
+        """(n, f + columns with gaps)."""
         known = np.isfinite(x)
         clipped = np.clip(np.where(known, x, self.mean), self.low, self.high)
         filled = np.where(known, clipped, self.mean)
-        ones = np.ones((len(x), 1))
-        return np.hstack([ones, (filled - self.mean) / self.spread, ~known[:, self.gaps]])
+        return np.hstack([(filled - self.mean) / self.spread, ~known[:, self.gaps]])
 
 
-def _logistic(x: Floats, y: Floats, l2: float) -> Floats:
-    """Ridge logistic regression by Newton's method; the constant is free."""
-    ridge = np.diag(np.append(1e-6, np.full(x.shape[1] - 1, l2)))
+def _logistic(x: Floats, y: Floats, ridge: Floats) -> Floats:
+    """Logistic regression by Newton's method; ridge: (columns,), each weight's."""
     weights = np.zeros(x.shape[1])
     mean = float(np.clip(y.mean(), 1e-6, 1 - 1e-6))
     weights[0] = np.log(mean / (1 - mean))
     for _ in range(STEPS):
         chance = _chance(x @ weights)
-        slope = x.T @ (chance - y) + ridge @ weights
-        bend = (x.T * (chance * (1 - chance))) @ x + ridge  # X'WX + λI
+        slope = x.T @ (chance - y) + ridge * weights
+        bend = (x.T * (chance * (1 - chance))) @ x + np.diag(ridge)  # X'WX + λ
         step = np.linalg.solve(bend, slope)
         weights -= step
         if np.abs(step).max() < 1e-8:
@@ -211,9 +221,8 @@ def _logistic(x: Floats, y: Floats, l2: float) -> Floats:
     return weights
 
 
-def _ridge(x: Floats, y: Floats, l2: float) -> Floats:
-    ridge = np.diag(np.append(1e-6, np.full(x.shape[1] - 1, l2)))
-    found: Floats = np.linalg.solve(x.T @ x + ridge, x.T @ y)
+def _ridge(x: Floats, y: Floats, ridge: Floats) -> Floats:
+    found: Floats = np.linalg.solve(x.T @ x + np.diag(ridge), x.T @ y)
     return found
 
 

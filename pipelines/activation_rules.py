@@ -1,4 +1,4 @@
-"""Activation rules: `[activation]` of a shop's TOML in, whom a campaign may contact, checked, out."""
+"""Activation rules: `[activation]` of a shop's TOML in, whom a campaign may contact out."""
 
 from __future__ import annotations
 

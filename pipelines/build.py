@@ -7,6 +7,7 @@ from typing import Any
 
 from features.artifact import Missing
 from features.build import build
+from features.replenishment import replenishment
 from features.tables import Snapshot, Tables
 from pipelines.progress import step
 from pipelines.settings import Shop
@@ -44,6 +45,7 @@ def run(workspace: Workspace, shop: Shop, *, as_of: datetime | None = None) -> d
     as_of = as_of or last_event(tables)
     with workspace.lock("work", shared=True), step("features"):
         made: dict[str, Snapshot] = build(tables, as_of=as_of, parameters=shop.features)
+        made["replenishment"] = replenishment(tables, as_of=as_of)
     return {
         "as_of": as_of.isoformat(),
         "tables": {name: {"snapshot": s.id, "rows": s.rows} for name, s in sorted(made.items())},

@@ -24,7 +24,7 @@ MEANING = {
     "revenue": "money she spent on products in her ten",
     "repeat_hit_rate": "hits among what she had bought before",
     "new_hit_rate": "hits among what was new to her",
-    "return_hit_rate": "those who came back after drifting away: shown what they came back for",
+    "return_hit_rate": "for those who came back after drifting away: shown what they came for",
 }
 STATES = {True: ("✓", "good", "kept"), False: ("✗", "bad", "broken"), None: ("–", "", "open")}
 Rows = Sequence[Mapping[str, Any]]

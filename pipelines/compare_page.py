@@ -21,6 +21,7 @@ from pipelines.compare_whom import lasting, whom
 from pipelines.report import shown as metric_name
 
 DRAWN = 2
+BACK = "return_hit_rate"  # never folded: it is what the product is for
 SCROLL = "<div class=scroll tabindex=0 role=region aria-label='all figures'>"
 
 
@@ -73,17 +74,19 @@ def _surely(compared: dict[str, Any], drawn: list[str]) -> list[str]:
     """The metric that decides for the models drawn, then the other metrics behind a fold."""
     metric, found = compared["metric"], compared["differences"]
     metrics = list(dict.fromkeys(name for rows in found.values() for name in rows))
-    metrics.sort(key=lambda name: name != metric)
+    metrics.sort(key=lambda name: (name != metric, not name.startswith(BACK)))
     cards = [_card(compared, name, drawn) for name in metrics]
+    first = 1 + any(name.startswith(BACK) for name in metrics[1:2])
     base = escape(compared["baseline"])
     left = f"; of {len(found)} models the two best" if len(found) > len(drawn) else ""
     return [
         "<h2>How much, and how surely</h2>",
         f"<p class=about>The difference from {base}, customer by customer, with its 95 % interval; "
         f"left of the dashed line is worse{left}. Tap a figure for what it means.</p>",
-        *cards[:1],
+        *cards[:first],
         *(f"<p class=about>{escape(line)}</p>" for line in _powers(compared, drawn)),
-        f"<details class=fold><summary>The other figures</summary>{''.join(cards[1:])}</details>",
+        "<details class=fold><summary>The other figures</summary>"
+        f"{''.join(cards[first:])}</details>",
     ]
 
 

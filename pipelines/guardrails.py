@@ -66,14 +66,18 @@ def check(entry: Entry, rival: Entry | None, *, gate: Gate, judge: Judge) -> lis
 
 
 def _tested(entry: Entry, rival: Entry, gate: Gate, judge: Judge) -> list[Rail]:
-    """Kinds of customers and revenue: what differs customer by customer."""
+    """Kinds of customers, those who came back, and revenue: what differs customer by customer.
+
+    Who came back had drifted away: their figure bears the tolerance of the lifecycle stages.
+    """
     asked = [
         (f"{_words(slice_)} {_words(value)}", judge.metric, members, tolerated)
         for slice_, tolerated in gate.slices.model_dump().items()
         if tolerated < 1
         for value, members in _values(rival.kinds, entry.kinds, slice_)
     ]
-    for kind, tolerated in (("return_hit_rate", gate.slices.lifecycle_stage), ("revenue", gate.revenue)):
+    whole = {"return_hit_rate": gate.slices.lifecycle_stage, "revenue": gate.revenue}
+    for kind, tolerated in whole.items():
         metric = f"{kind}_at_{judge.k}"
         both = all(metric in one.per_customer.column_names for one in (entry, rival))
         if tolerated < 1 and both:

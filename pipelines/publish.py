@@ -7,21 +7,12 @@ mended by repeating the command, or by `regulars doctor --fix`, which do what th
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from features.artifact import ArtifactError, point, pointed, sha256, verify
-from features.schemas import PRODUCTS
-from models import bundle
-from models.purchases import purchases
-from models.together import together
-from pipelines import log, permit, renew
-from pipelines.folds import available
+from pipelines import contents, log, permit, renew
 from pipelines.progress import say, step
 from pipelines.registry import Version
 from pipelines.settings import Shop
@@ -32,7 +23,6 @@ CHAMPION = "champion"
 CANDIDATE = "candidate"
 BUNDLE = "regulars.bundle"
 RECORD = "regulars.record"
-BOUGHT = ("customer_id", "product_id", "purchases", "orders", "last_purchase_time")
 
 
 class PublishError(RuntimeError):
@@ -51,7 +41,7 @@ def run(workspace: Workspace, shop: Shop, tracking: Tracking, *, run_id: str) ->
         reused = bundle_id is not None and sound(workspace, bundle_id) is None
         if not reused:
             with step("publish: bundle"):
-                bundle_id = _write(workspace, shop, tracking, made, version)
+                bundle_id = contents.write(workspace, shop, tracking, made, version)
             tracking.registry.tag_version(version, {BUNDLE: bundle_id})
             manifest = workspace.bundles / bundle_id / "manifest.json"
             tracking.add(made.id, manifest, "bundle")
@@ -216,65 +206,3 @@ def _version(tracking: Tracking, made: Run) -> Version:
 
 def _log(workspace: Workspace) -> Path:
     return workspace.bundles / "log.jsonl"
-
-
-def _write(
-    workspace: Workspace, shop: Shop, tracking: Tracking, made: Run, version: Version
-) -> str:
-    """The bundle of a run's fitted model, over the tables it was fitted on."""
-    tables = workspace.tables
-    snapshots = json.loads(made.tags["regulars.snapshots"])
-    as_of = datetime.fromisoformat(made.tags["regulars.as_of"])
-    customers = tables.get("customer_features", snapshots["customer_features"])
-    shelf = tables.get("product_features", snapshots["product_features"]).read(
-        ["product_id", "popularity_28d", "price"]
-    )
-    order = [("popularity_28d", "descending"), ("product_id", "ascending")]
-    shelf = shelf.sort_by(order)
-    ids = shelf["product_id"].combine_chunks()
-    at_hand = available(tables, ids, at=as_of)
-    popular = ids if at_hand is None else ids.filter(pc.is_in(ids, value_set=at_hand))
-    fitted = renew.load(tracking, made)
-    orders = tables.get("baskets", snapshots["baskets"]).read(["products"])
-    interactions = tables.get("interactions", snapshots["interactions"]).read(BOUGHT)
-    return bundle.write(
-        workspace.bundles,
-        fitted,
-        products=_catalogue(workspace, shelf, at_hand),
-        customers=customers.read(["customer_id", "lifecycle_stage"]),
-        popular=popular,
-        seen=shop.recommend.seen,
-        about={
-            "shop": shop.name,
-            "currency": shop.shop.currency,
-            "model": {
-                "name": made.tags["regulars.model"],
-                "kind": made.tags["regulars.kind"],
-                "version": version.number,
-                "parameters": json.loads(made.tags["regulars.parameters"]),
-                "run_id": made.id,
-            },
-            "snapshots": snapshots,
-            "as_of": as_of.isoformat(),
-        },
-        length=shop.recommend.length,
-        together=together(orders, fitted.product_map),
-        bought=purchases(interactions, fitted.customer_map, fitted.product_map),
-    )
-
-
-def _catalogue(workspace: Workspace, shelf: pa.Table, at_hand: pa.Array | None) -> pa.Table:
-    """The catalogue with what was last paid where it has no price, and what is available."""
-    products = workspace.tables.current("products")
-    known = PRODUCTS.empty_table() if products is None else products.read()
-    ids = pc.unique(pa.chunked_array([*known["product_id"].chunks, *shelf["product_id"].chunks]))
-    place = pc.index_in(ids, value_set=known["product_id"].combine_chunks())
-    columns = {f.name: known[f.name].combine_chunks().take(place) for f in PRODUCTS}
-    paid = (
-        shelf["price"]
-        .combine_chunks()
-        .take(pc.index_in(ids, value_set=shelf["product_id"].combine_chunks()))
-    )
-    columns |= {"product_id": ids, "price": pc.coalesce(columns["price"], paid)}
-    here = pa.array([True] * len(ids)) if at_hand is None else pc.is_in(ids, value_set=at_hand)
-    return pa.table({**columns, "available": here})

@@ -43,6 +43,7 @@ def page(run: Run, summary: dict[str, Any], slices: pa.Table, personas: Sequence
             *_faults(summary["findings"]),
             "<h2>Figures</h2>",
             figures({run.tags["regulars.model"]: summary["metrics"]}),
+            *_back(summary),
             f"<h2>{escape(shown(metric))} by kind of customer</h2>",
             _slices(slices.filter(pc.equal(slices["metric"], metric))),
             "<h2>Folds</h2>",
@@ -135,6 +136,19 @@ def _about(run: Run, summary: dict[str, Any]) -> str:
         f"judged over {len(summary['folds'])} folds of {protocol['horizon_days']} days · "
         f"lists of {protocol['k']}"
     )
+
+
+def _back(summary: dict[str, Any]) -> list[str]:
+    """One sentence for those who came back."""
+    metric = f"return_hit_rate_at_{summary['protocol']['k']}"
+    figure = summary["metrics"].get(metric, NOTHING)
+    if figure["mean"] is None:
+        return ["<p>For those who came back: nobody who had drifted away came back here.</p>"]
+    sure = f" ({between(figure)})" if figure["low"] is not None else ""
+    return [
+        f"<p>For those who came back after drifting away: {number(figure['mean'])}{sure} of them "
+        "had a product of the order they came back with in their list.</p>"
+    ]
 
 
 def _faults(findings: Sequence[str]) -> list[str]:

@@ -1,7 +1,8 @@
-"""At once: a customer of whom nothing happened since in, her published list as an answer out.
+"""At once: a visit and its model's candidates in, the whole answer out.
 
-The hot path: one compiled call that sees stock, filters, rules, limits and her history, and no
-further step for each product but the making of its item.
+The hot path, of her published list or of what was scored just now: one compiled call that sees
+stock, filters, rules, limits and her history, and no further step for each product but the making
+of its item.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 from itertools import count, repeat
 from typing import NamedTuple
 
-from models.ranking.arrange import NOTHING
+import numpy as np
+
 from models.ranking.listed import NO_BOOST, listed
+from models.scorer import Codes, Scores
 from serving.answers import Item, Note
 from serving.terms import Terms
 from serving.visit import Visit
@@ -31,21 +34,28 @@ class Ranked(NamedTuple):
     given_above: Sequence[float] | None = None
 
 
-def published(visit: Visit, terms: Terms, n: int) -> Ranked | None:
-    """The n best of the published list, by one compiled call; None where it has no n."""
-    shelf, row = visit.shelf, visit.row
-    seen = shelf.indices[shelf.indptr[row] : shelf.indptr[row + 1]]
-    chosen, scores, why = listed(
-        shelf.lists_products[row],
-        shelf.lists_scores[row],
+def at_once(
+    visit: Visit, terms: Terms, n: int, codes: Codes, scores: Scores, *, hidden: Codes
+) -> Ranked | None:
+    """The n best of these candidates of the model, by one compiled call; None where not n stand.
+
+    codes, scores: best first, as the bundle's lists. hidden: ascending codes.
+    """
+    shelf = visit.shelf
+    known = visit.seen()
+    if visit.since:
+        known = np.unique(np.concatenate([known, np.array(visit.since, np.int32)]))
+    chosen, worth, why = listed(
+        codes,
+        scores,
         n,
         terms.by,
         shown=terms.shown,
         stock=terms.stock,
-        hidden=NOTHING,
+        hidden=hidden,
         boost=NO_BOOST if terms.boost is None else terms.boost,
         near=shelf.near,
-        seen=seen,
+        seen=known,
     )
     if chosen[-1] < 0:
         return None
@@ -53,6 +63,6 @@ def published(visit: Visit, terms: Terms, n: int) -> Ranked | None:
     reasons = why if shelf.personal else repeat(-1)
     answer = [
         Item(ids[code], place, score, name, because[reason])
-        for place, code, score, reason in zip(count(1), chosen, scores, reasons)
+        for place, code, score, reason in zip(count(1), chosen, worth, reasons)
     ]
     return Ranked(answer, False, [], chosen)

@@ -18,7 +18,7 @@ from models.ranking.arrange import PLAIN, arrange, blend, boosted
 from models.scorer import Codes, Scores
 from models.surfaces import Surface
 from serving.answers import Explain, Note
-from serving.at_once import Ranked, published
+from serving.at_once import Ranked, at_once
 from serving.hiding import hidden
 from serving.problems import shown
 from serving.questions import Question
@@ -27,7 +27,7 @@ from serving.sources import Found, deeper, find
 from serving.stock import substitutes
 from serving.terms import Terms
 from serving.trials.explore import WIDER, draw
-from serving.visit import Visit
+from serving.visit import NOTHING, Visit
 
 MERGED = 500  # candidates of each source where several are merged
 UNSCORED = ("popular", "new", "recent", "pinned")
@@ -48,14 +48,21 @@ def rank(
     """The answer for one visit."""
     n = question.n or surface.slots
     if terms.simple and question.plain and visit.row >= 0 and not visit.person.version:
-        at_once = published(visit, terms, n)
-        if at_once is not None:
-            return at_once
+        shelf, row = visit.shelf, visit.row
+        codes, scores = shelf.lists_products[row], shelf.lists_scores[row]
+        if (found_now := at_once(visit, terms, n, codes, scores, hidden=NOTHING)) is not None:
+            return found_now
     drop = (question.seen or visit.shelf.bundle.seen) == "drop"
     hide = hidden(visit, question, surface, drop=drop)
     terms = terms.only(visit.bought_ever()) if surface.bought == "only" else terms
     returned, instead = terms.returned, dict[int, int]()
     found = {name: find(name, visit, drop=drop, returned=returned) for name, _ in surface.sources}
+    if terms.simple and question.plain and visit.since:
+        live = found["model"]
+        if (
+            found_now := at_once(visit, terms, n, live.codes, live.scores, hidden=hide)
+        ) is not None:
+            return found_now
     listed = _reordered(_merged(surface, found), terms)
     if question.substitutes:
         codes, instead = _substituted(visit, listed.codes, terms)

@@ -12,6 +12,7 @@ from serving.shelf import Shelf
 from serving.visit import NOTHING, Visit, codes_of
 
 MANY = 100  # candidates of a source
+LIVE = 30  # of one that is scored now: what is more costs more
 LATEST = 3  # products that `alike` goes out from where neither a page nor a cart is given
 MONTH = 28.0  # days after which what was bought is due again, as long as nothing better is known
 
@@ -56,7 +57,7 @@ def _model(visit: Visit, drop: bool, returned: Codes) -> Found:
     if not visit.known:
         return NONE
     if visit.since or not (drop or shelf.bundle.seen == "keep"):
-        return _scored(shelf, visit.history(), MANY, drop, None)
+        return _scored(shelf, visit.history(), LIVE, drop, None)
     codes, scores = shelf.lists_products[visit.row], shelf.lists_scores[visit.row]
     complete = bool(codes.size and codes[-1] < 0)
     if not len(returned):
@@ -69,7 +70,7 @@ def _model(visit: Visit, drop: bool, returned: Codes) -> Found:
 
 def _session(visit: Visit) -> Found:
     history = visit.session()
-    return NONE if history is None else _scored(visit.shelf, history, MANY, True, None)
+    return NONE if history is None else _scored(visit.shelf, history, LIVE, True, None)
 
 
 def _alike(visit: Visit) -> Found:

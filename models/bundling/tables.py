@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.schemas import PRODUCTS
+from features.schemas import PRODUCTS, TIME
 from models.history import Codes
 
-CATALOGUE = pa.schema([*PRODUCTS, pa.field("available", pa.bool_(), nullable=False)])
+CATALOGUE = pa.schema(
+    [*PRODUCTS, pa.field("available", pa.bool_(), nullable=False), ("counted_at", TIME)]
+)
 CUSTOMERS = pa.schema(
     [pa.field("customer_id", pa.string(), nullable=False), ("lifecycle_stage", pa.string())]
 )

@@ -27,9 +27,7 @@ def first_orders(purchases: pa.Table, customers: pa.Array | pa.ChunkedArray) -> 
     return pairs.group_by(["customer_id", "product_id"], use_threads=False).aggregate([])
 
 
-def beside(
-    per_customer: pa.Table, lists: pa.Table, returned: pa.Table, *, k: int = 10
-) -> pa.Table:
+def beside(per_customer: pa.Table, lists: pa.Table, returned: pa.Table, *, k: int = 10) -> pa.Table:
     """`per_customer` with return_hit_rate_at_k, null for who is not in `returned`.
 
     1 where a product of the order with which she came back stands at rank k or above, else 0.

@@ -72,17 +72,16 @@ def histories(
         )
     never = (repeats == 0) != (last == 0)
     _each(last, never, "days_to_last_order", "0 for who did not come back, and above it for others")
-    repeats = repeats.astype(np.int64)
-    order = np.lexsort((known, last, repeats))
-    columns = [values[order] for values in (repeats, last, known)]
+    whole = repeats.astype(np.int64)
+    order = np.lexsort((known, last, whole))
+    x, t, age = whole[order], last[order], known[order]
     new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = np.any([values[1:] != values[:-1] for values in columns], axis=0)
+    new[1:] = (x[1:] != x[:-1]) | (t[1:] != t[:-1]) | (age[1:] != age[:-1])
     row = np.empty(len(order), dtype=np.intp)
     row[order] = np.cumsum(new) - 1
     start = np.flatnonzero(new)
     customers = np.diff(np.append(start, len(order))).astype(np.int64)
-    x, t, known = (values[start] for values in columns)
-    return Histories(x, t, known, customers, row, float(log_gaps))
+    return Histories(x[start], t[start], age[start], customers, row, float(log_gaps))
 
 
 def _each(

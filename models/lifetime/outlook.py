@@ -94,13 +94,15 @@ def outlook(orders: Orders, at: datetime, *, prior: float = 1.0, look_back: bool
     looks, loss, best = {}, {}, likeliest
     if look_back and _tells(orders, recent, at):
         for one in (tried[0], regular):
-            looks[one.name] = _foretold(orders, recent, one, prior)
+            looks[one.name] = _foretold(orders, recent, *_again(orders, recent, one, prior))
             loss[one.name] = _log_loss(looks[one.name])
         best = min((tried[0], regular), key=lambda one: loss[one.name])
     right, factors = Calibration(), dict.fromkeys(HORIZONS, 1.0)
     if loss and _tells(orders, at - YEAR, at - YEAR + timedelta(days=RETURN_DAYS)):
-        right = calibration.fit(_foretold(orders, at - YEAR, best, prior), looks[best.name])
-        factors = _factors(orders, at, best, prior)
+        year = at - YEAR
+        then = _again(orders, year, best, prior)
+        right = calibration.fit(_foretold(orders, year, *then), looks[best.name])
+        factors = _factors(orders, year, *then)
     row = known.histories.row
     chance = returning.return_probability(best, known.histories, days=RETURN_DAYS)
     return Outlook(
@@ -138,23 +140,21 @@ def _again(orders: Orders, at: datetime, like: Rhythm, prior: float) -> tuple[Kn
     )
 
 
-def _foretold(orders: Orders, at: datetime, like: Rhythm, prior: float) -> Foretold:
-    known, then = _again(orders, at, like, prior)
+def _foretold(orders: Orders, at: datetime, known: Known, then: Rhythm) -> Foretold:
     chance = returning.return_probability(then, known.histories, days=RETURN_DAYS)
     until = at + timedelta(days=RETURN_DAYS)
     back = came(orders, known.who, after=at, until=until) > 0
     return Foretold(chance[known.histories.row], back)
 
 
-def _factors(orders: Orders, at: datetime, like: Rhythm, prior: float) -> dict[int, float]:
-    """By horizon, orders that came from a year ago on over those that were expected."""
-    then = at - YEAR
-    known, model = _again(orders, then, like, prior)
-    n, found = known.histories.customers, {}
+def _factors(orders: Orders, at: datetime, known: Known, then: Rhythm) -> dict[int, float]:
+    """By horizon, orders that came from a moment a year ago on over those that were expected."""
+    found = {}
     for days in HORIZONS:
-        until = then + timedelta(days=min(days, YEAR.days))
-        wanted = returning.expected_orders(model, known.histories, days=(until - then).days) @ n
-        found[days] = float(came(orders, known.who, after=then, until=until).sum() / wanted)
+        span = min(days, YEAR.days)
+        wanted = returning.expected_orders(then, known.histories, days=span)
+        actual = came(orders, known.who, after=at, until=at + timedelta(days=span)).sum()
+        found[days] = float(actual / (wanted @ known.histories.customers))
     return found
 
 

@@ -35,14 +35,24 @@ def probability_alive(rhythm: Rhythm, known: Histories) -> Doubles:
 def expected_orders(rhythm: Rhythm, known: Histories, *, days: npt.ArrayLike) -> Doubles:
     """(n,): orders in the days to come, for each history; she may have left already.
 
-    days: one horizon, or one for each history. With histories of no repeat order and no day
-    known, what a new customer is expected to order.
+    days: one horizon, or one for each history.
     """
     s, rate, since, b = _state(rhythm, known)
     horizon = np.broadcast_to(np.asarray(days, np.float64) / WEEK, s.shape)
     answer = np.empty(len(known))
     _orders(s, rate, since, rhythm.a, b, np.ascontiguousarray(horizon), rhythm.k, answer)
     return answer * probability_alive(rhythm, known)
+
+
+def expected_of_new(rhythm: Rhythm, *, days: npt.ArrayLike) -> Doubles:
+    """Repeat orders that a customer makes in so many days after her first order, on average."""
+    horizon = np.atleast_1d(np.asarray(days, np.float64))
+    none = np.zeros(len(horizon))
+    one = np.ones(len(horizon), np.int64)
+    row = np.arange(len(horizon))
+    return expected_orders(
+        rhythm, Histories(none.astype(np.int64), none, none, one, row, 0.0), days=horizon
+    )
 
 
 def return_probability(rhythm: Rhythm, known: Histories, *, days: float) -> Doubles:
