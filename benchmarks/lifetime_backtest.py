@@ -1,4 +1,4 @@
-"""Orders and cut-offs in, what was foretold at each beside what came and beside simpler ways out."""
+"""Orders and cut-offs in; what was foretold at each, what came, and simpler ways beside it out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.orders import Orders
-from models.evaluation.codes import Doubles
 from models.lifetime.calibration import calibration_error
+from models.lifetime.histories import Doubles
 from models.lifetime.outlook import RETURN_DAYS, Outlook, came, known_at, outlook
 
 EARLIER = (91, 119, 147, 175, 203, 231, 259, 287, 315, 343, 364)  # days before a cut-off
@@ -60,8 +60,8 @@ def backtest(every: Orders, cut: datetime, *, first: datetime, seed: int = 0) ->
     }
 
 
-def errors(found: Outlook, orders: Doubles) -> dict[str, float]:
-    """Mean absolute error of the orders of each customer, ours and rules that need no model."""
+def errors(found: Outlook, orders: Doubles) -> dict[str, tuple[float, float]]:
+    """Root mean square and mean absolute error of a customer's orders: ours, and simple rules'."""
     row, known = found.known.row, found.known
     age = np.maximum(known.days_known[row], 1.0)
     days = known.repeat_orders[row] + 1.0
@@ -72,7 +72,10 @@ def errors(found: Outlook, orders: Doubles) -> dict[str, float]:
         "her own pace": pace,
         "pace if <90 days silent": np.where(silent <= RETURN_DAYS, pace, 0.0),
     }
-    return {name: float(np.abs(expected - orders).mean()) for name, expected in ways.items()}
+    return {
+        name: (float(np.mean((e - orders) ** 2) ** 0.5), float(np.abs(e - orders).mean()))
+        for name, e in ways.items()
+    }
 
 
 def trees(every: Orders, cut: datetime, *, first: datetime, seed: int) -> Doubles | None:

@@ -1,7 +1,8 @@
-"""Run in the peers' environment: order columns in, what the library `lifetimes` says of them out."""
+"""Run in the peers' environment: order columns in, what the library `lifetimes` says out."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -10,13 +11,13 @@ import numpy as np
 
 
 def main(given: str, told: str, days: str) -> None:
-    from lifetimes import BetaGeoFitter
+    fitter = importlib.import_module("lifetimes").BetaGeoFitter
 
     with np.load(given) as arrays:
         x, t, age = (arrays[name].astype(float) for name in ("x", "t", "age"))
     x, t, age, horizon = x, t / 7, age / 7, float(days) / 7
     began = time.perf_counter()
-    model = BetaGeoFitter(penalizer_coef=0.0)
+    model = fitter(penalizer_coef=0.0)
     model.fit(x, t, age)
     fitted = time.perf_counter()
     expected = model.conditional_expected_number_of_purchases_up_to_time(horizon, x, t, age)

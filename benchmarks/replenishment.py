@@ -14,6 +14,7 @@ shop, whose rhythms are known: when the due day comes against the true interval.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -96,12 +97,13 @@ def real(given: argparse.Namespace) -> dict[str, Any]:
         recalls.append(_recalls(tables, fold, clock, truth, rebuy=not given.without_rebuy))
     chance, came_true = np.concatenate(foretold), np.concatenate(came)
     print(f"{NAME}: {len(cuts)} folds, {len(chance):,} pairs, {max(seconds):.1f} s at most a table")
-    told = {"calibration": calibration(chance, came_true), "recall_at_10": {}}
+    told: dict[str, Any] = {"calibration": calibration(chance, came_true), "recall_at_10": {}}
+    print(f"of the {sum(len(one['clock']) for one in recalls):,} who bought something again:")
     for name in recalls[0]:
         values = np.concatenate([one[name] for one in recalls])
         beside = values - np.concatenate([one["frequency"] for one in recalls])
         told["recall_at_10"][name] = mean, low, high = _interval(values)
-        line = f"recall@{TOP} {name:12} {mean:.4f} ({low:.4f} to {high:.4f}), {len(values):,} buyers"
+        line = f"recall@{TOP} {name:12} {mean:.4f} ({low:.4f} to {high:.4f})"
         if name != "frequency":
             line += "; less frequency {:+.4f} ({:+.4f} to {:+.4f})".format(*_interval(beside))
         print(line)
@@ -117,7 +119,7 @@ def calibration(chance: Floats, came_true: npt.NDArray[np.bool_]) -> dict[str, A
     )
     print(f"bought within {WITHIN} days: foretold {chance.mean():.4f}, came {came_true.mean():.4f}")
     rows = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in itertools.pairwise(BINS):
         part = (chance >= low) & (chance < high)
         if part.any():
             row = (low, high, int(part.sum()), chance[part].mean(), came_true[part].mean())
@@ -185,44 +187,61 @@ def synthetic(customers: int, seed: int = 0) -> dict[str, Any]:
         tables = job.workspace.tables
         as_of = last_event(tables)
         clock = replenishment(tables, as_of=as_of).read()
-        staples = pq.read_table(folder / "truth" / "staples.parquet")
-        alive = pq.read_table(folder / "truth" / "customers.parquet", columns=["customer_id", "alive"])
-        products = pq.read_table(folder / "truth" / "products.parquet")
-    return rhythms(clock, staples, alive, products, as_of)
+        truth = folder / "truth"
+        staples = pq.read_table(truth / "staples.parquet")
+        products = pq.read_table(
+            truth / "products.parquet", columns=["product_id", "replenish_days"]
+        )
+    return rhythms(clock, staples) | _replenishable(clock, products)
 
 
-def rhythms(
-    clock: pa.Table, staples: pa.Table, alive: pa.Table, products: pa.Table, as_of: datetime
-) -> dict[str, Any]:
-    """Printed by how often she bought it."""
-    both = clock.join(staples, PAIR, join_type="inner").join(alive, "customer_id")
-    ratio = both["interval_days"].to_numpy() / both["every_days"].to_numpy()
-    often = both["purchases"].to_numpy()
-    naive = pc.divide(both["product_interval_days"], both["every_days"]).to_numpy()
-    told: dict[str, Any] = {"intervals": []}
-    print(f"synthetic: {both.num_rows:,} true habits; interval over the true one, median and")
-    print("  share within a quarter of it; the product's alone beside")
-    for low, high in ((1, 1), (2, 2), (3, 4), (5, 8), (9, 10_000)):
-        part = (often >= low) & (often <= high)
+def rhythms(clock: pa.Table, staples: pa.Table) -> dict[str, Any]:
+    """Printed by how often she bought it.
+
+    The due day is held against the last purchase and the true interval behind it.
+    """
+    both = clock.join(staples, PAIR, join_type="inner")
+    often, true = both["purchases"].to_numpy(), both["every_days"].to_numpy()
+    found, alone = (both[f"{name}interval_days"].to_numpy() for name in ("", "own_"))
+    known = np.isfinite(found)
+    last, begin, due, late = (
+        both[name].cast(pa.int64()).to_numpy() / DAY
+        for name in ("last_purchase_time", "due_from", "due_at", "overdue_at")
+    )
+    within = (begin <= last + true) & (last + true < late)
+    told: list[list[float]] = []
+    print(f"synthetic: {known.sum():,} true habits; of them, by how often she bought it:")
+    for low, high in ((1, 1), (2, 2), (3, 4), (5, 8), (9, 99)):
+        part = known & (often >= low) & (often <= high)
         if part.any():
-            near, alone = (np.nanmean(np.abs(np.log(r[part])) < np.log(1.25)) for r in (ratio, naive))
-            row = [low, high, int(part.sum()), float(np.median(ratio[part])), near, alone]
-            told["intervals"].append([float(value) for value in row])
-            print("  {} to {} purchases: {:6,} pairs, {:.2f}, {:.0%}; {:.0%}".format(*row))
-    due = pc.is_in(products["product_id"], pc.unique(staples["product_id"]))
-    told["replenishable"] = _replenishable(clock, products)
-    del due
-    return told
+            row = [
+                *(low, high, part.sum()),
+                *(np.median(found[part] / true[part]), _near(found[part] / true[part])),
+                *(_near(alone[part] / true[part]), within[part].mean()),
+                np.median(np.abs(due[part] - last[part] - true[part])),
+            ]
+            told.append([float(value) for value in row])
+            print(
+                "  {:.0f} to {:.0f}: {:5.0f} pairs; interval over the true one {:.2f}, within a "
+                "quarter {:.0%} (her own alone {:.0%}); true day from due_from to overdue_at "
+                "{:.0%}, off due_at by {:.0f} days".format(*row)
+            )
+    return {"rhythms": told}
+
+
+def _near(ratio: Floats) -> float:
+    """The share that is known and within a quarter of 1."""
+    return float((np.abs(np.log(np.nan_to_num(ratio, nan=9.0))) < np.log(1.25)).mean())
 
 
 def _replenishable(clock: pa.Table, products: pa.Table) -> dict[str, float]:
     said = clock.group_by("product_id").aggregate([("replenishable", "max")])
     both = said.join(products, "product_id")
-    truly = np.isfinite(both["replenish_days"].to_numpy()) & (both["replenish_days"].to_numpy() > 0)
-    found = both["replenishable_max"].to_numpy(zero_copy_only=False)
-    right, of = float((found & truly).sum()), (float(found.sum()), float(truly.sum()))
-    print(f"  replenishable: {of[0]:.0f} said, {of[1]:.0f} truly, {right:.0f} of them both")
-    return {"said": of[0], "truly": of[1], "both": right}
+    truly = np.nan_to_num(both["replenish_days"].to_numpy()) > 0
+    found = both["replenishable_max"].to_numpy()
+    counts = [float(part.sum()) for part in (found, truly, found & truly)]
+    print("  replenishable: {:.0f} products said, {:.0f} truly, {:.0f} both".format(*counts))
+    return dict(zip(("said", "truly", "both"), counts, strict=True))
 
 
 def _taken_in(workspace: Path) -> Tables:

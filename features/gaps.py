@@ -52,9 +52,9 @@ def _kept(lines: ir.Table) -> ir.Table:
 def spells(days: ir.Table, today: int) -> ir.Table:
     """One row a purchase day and what came after it, the next day or, until now, none.
 
-    number, day: of the purchase, from 1, and since 1970. length: days to the next one, or to `today`. closed: whether
-    there was a next one. log: of the length in 1/LOG where closed, else 0. earlier: the sum of `log`
-    over the pair's earlier spells, of which there are number - 1.
+    number, day: of the purchase, from 1, and since 1970. length: days to the next, or to `today`.
+    closed: whether there was a next. log: of the length in 1/LOG where closed, else 0. earlier: the
+    sum of `log` over the pair's number - 1 spells before. time: of the pair's last purchase.
     """
     often = days.group_by(*PAIR).agg(n=days.count(), last=days.day.max(), time=days.time.max())
     once = often.filter(often.n == 1).select(

@@ -68,10 +68,8 @@ def pooled(sums: Sums) -> Pooled:
     pairs = _Level(
         int(sums.repeaters.sum()), float(sums.between.sum()) / LOG**2, _over(sums.even, gaps)
     )
-    goods = _Level(
-        np.count_nonzero(gaps), _over(log**2, gaps), _over(_by(sums, gaps**2), of)
-    )
-    kinds = _Level(np.count_nonzero(of), _over(logs**2, of), float((of**2).sum()) / max(total, 1))
+    goods = _Level(int((gaps > 0).sum()), _over(log**2, gaps), _over(_by(sums, gaps**2), of))
+    kinds = _Level(int((of > 0).sum()), _over(logs**2, of), float((of**2).sum()) / max(total, 1))
     shop = _Level(1, float(log.sum()) ** 2 / max(total, 1), 0.0)
     mean = log.sum() / max(total, 1)
     pull = _pull(kinds, shop, total, square)
@@ -114,8 +112,8 @@ def _again(sums: Sums) -> Floats:
 
 def _by(sums: Sums, values: Floats | Ints) -> Floats:
     """(categories,) sums; never empty, so that a shop without products has a mean too."""
-    found: Floats = np.bincount(sums.category, values, int(sums.category.max(initial=0)) + 1)
-    return found
+    counted = np.bincount(sums.category, values, int(sums.category.max(initial=0)) + 1)
+    return counted.astype(float)
 
 
 def _over(values: Floats | Ints, numbers: Floats) -> float:

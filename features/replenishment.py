@@ -89,7 +89,6 @@ def _built(
         split="bucket",
         values=range(buckets),
     )
-    # The events' snapshot is a parent whatever else changes: parts are on disk before the commit.
     return tables.commit(
         "replenishment", id, parts, as_of=as_of, parents=parents, code=code(), current=False
     )
@@ -120,9 +119,7 @@ def table(
     return _published(late, rates, prior, _season(engine, late), as_of)
 
 
-def _goods(
-    engine: Engine, spells: ir.Table, catalogue: Snapshot | None
-) -> tuple[pa.Table, float]:
+def _goods(engine: Engine, spells: ir.Table, catalogue: Snapshot | None) -> tuple[pa.Table, float]:
     """What is known of each product, and how many of its gaps a customer's mean is pulled by."""
     sold = gaps.products(spells).order_by("product_id").to_pyarrow()
     known = PRODUCTS.empty_table() if catalogue is None else catalogue.read()
@@ -182,7 +179,7 @@ def _own(engine: Engine, spells: ir.Table, goods: pa.Table) -> tuple[Floats, ir.
 
 
 def _late(spells: ir.Table, rates: ir.Table, today: int) -> ir.Table:
-    """The spells with `until`, the purchases expected so far, and `since`, those until SEASON ago."""
+    """Spells with `until`, the purchases expected so far, and `since`, those until SEASON ago."""
     then = ibis.greatest(today - SEASON - spells.day, 0).cast("float64")
     rows = renewal.hazard(spells.mutate(start=then / spells.usual), rates, "start", "since")
     return renewal.hazard(rows.drop("start", "since_rate"), rates, "age", "until")

@@ -21,11 +21,13 @@ import pyarrow as pa
 from features.artifact import Damaged, digest, files, staged, verify
 from models.bundling import tables
 from models.bundling.files import open_array, open_table, save_array, save_table
-from models.bundling.lists import save_lists, save_similar
+from models.bundling.lists import save_lists, save_similar, step_back
+from models.bundling.retrieval import open_retrieval, save_retrieval
 from models.bundling.rows import RowOf, slots
 from models.history import Codes, Scores
 from models.purchases import Clock, Purchases, nothing
 from models.recommender import Recommender
+from models.retrieval import PRODUCTS
 
 FORMAT = 1
 Seen = Literal["drop", "keep"]
@@ -79,6 +81,7 @@ def write(
     together: tuple[Codes, Scores] | None = None,
     bought: Purchases | None = None,
     clock: Clock | None = None,
+    index_from: int = PRODUCTS,
 ) -> str:
     """Publish into `root/ID` and return the id; the pointer `root/current` is the caller's.
 
@@ -88,7 +91,8 @@ def write(
     customers: `customer_id`, `lifecycle_stage`. popular: product ids, most popular first.
     about: what the manifest says of the model, the snapshots and the shop; no clock, it is hashed.
     together: of `models.together`. bought, clock: of `models.purchases`. None: the bundle does not
-    say.
+    say. index_from: products from which an index is tried (`models.retrieval`), for the ranking of
+    visits; the lists are exact. The manifest's `retrieval` says what came of it.
     """
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length}")
@@ -106,7 +110,10 @@ def write(
         codes = tables.codes(popular, recommender.products)
         save_array(beside / "popular.npy", codes[codes >= 0])
         save_lists(beside, recommender, catalogue, seen=seen, length=length)
+        if bought is not None and clock is not None:
+            step_back(beside, bought, clock)
         save_similar(beside, recommender)
+        retrieval = save_retrieval(beside, recommender, least=index_from)
         said: tuple[npt.NDArray[Any], ...] = (*(together or ()), *(bought or ()))
         names = (*(_TOGETHER if together else ()), *(_BOUGHT if bought else ()))
         for name, array in zip(names, said, strict=True):
@@ -114,6 +121,7 @@ def write(
         for name, array in zip(_CLOCK, clock or (), strict=False):
             save_array(beside / f"{name}.npy", array)
         manifest = {**about, "format": FORMAT, "seen": seen, "products": counts}
+        manifest["retrieval"] = retrieval
         id = digest({"about": manifest, "files": files(beside)})
         with staged(root / id, manifest) as directory:
             for path in beside.iterdir():
@@ -134,7 +142,7 @@ def open_bundle(directory: Path) -> Bundle:
         bundle = Bundle(
             id=directory.name,
             manifest=manifest,
-            recommender=Recommender.load(directory / "model", verify_files=False),
+            recommender=_recommender(directory, manifest.get("retrieval")),
             products=products,
             customers=customers,
             **{name: open_array(directory / f"{name}.npy") for name in _ARRAYS},
@@ -155,6 +163,11 @@ _TOGETHER = ("together_products", "together_scores")
 _SLOTS = "customers_slots.npy"
 _BOUGHT = ("bought_starts", "bought_products", "bought_days", "bought_orders")
 _CLOCK = tuple(f"clock_{name}" for name in Clock._fields)
+
+
+def _recommender(directory: Path, retrieval: dict[str, Any] | None) -> Recommender:
+    recommender = Recommender.load(directory / "model", verify_files=False)
+    return recommender.indexed(open_retrieval(directory, retrieval))
 
 
 def _together(directory: Path, products: int, *, named: Any) -> dict[str, npt.NDArray[Any]]:

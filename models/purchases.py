@@ -1,8 +1,8 @@
-"""Interactions in, what each customer bought, when, how often and when again out, by row and code."""
+"""Interactions in, what each customer bought, when, how often, when again out, by row and code."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,17 +81,17 @@ def clock(replenishment: pa.Table, of: Purchases, customers: IdMap, products: Id
     there = np.flatnonzero(entry[place] == key) if len(entry) else np.empty(0, np.int64)
     place = place[there]
 
-    def laid(values: npt.NDArray[np.generic], kind: type[np.generic]) -> npt.NDArray[np.generic]:
+    def laid(values: npt.NDArray[Any], kind: Any) -> npt.NDArray[Any]:
         found = np.zeros(len(entry), kind)
         found[place] = values[there]
         return found
 
-    def day(name: str) -> Codes:
+    def day(name: str) -> npt.NDArray[Any]:
         """A time of the table as a day; 0 for what is not due ever."""
         micros = numbers(replenishment[name].cast(pa.int64()).combine_chunks(), null=0)
         return laid(np.where(timed, micros // DAY, 0), np.int32)
 
-    def real(name: str) -> npt.NDArray[np.float64]:
+    def real(name: str) -> npt.NDArray[Any]:
         return numbers(replenishment[name].combine_chunks(), null=0)
 
     timed = numbers(replenishment["state"].is_valid().cast(pa.uint8()).combine_chunks(), null=0) > 0

@@ -45,7 +45,7 @@ def rank(
 
     `among`: the only codes allowed; `without`: codes never allowed, such as sold-out products.
     """
-    _check(k, (history.rows, history.products), history.products, None, among, without)
+    check(k, (history.rows, history.products), history.products, None, among, without)
     factored = hasattr(type(scorer), "product_factors")  # isinstance would cost a visit 20 µs
     if factored and history.rows == 1 and among is None and history.weights.nnz:
         ready = _READY.get(id(cast(Factored, scorer).product_factors))
@@ -85,7 +85,7 @@ def top_k(
 
     `seen`: CSR of the same shape, its entries are not allowed.
     """
-    _check(k, scores.shape, scores.shape[1], seen, among, without)
+    check(k, scores.shape, scores.shape[1], seen, among, without)
     few, barred = _narrowed(scores.shape[1], among, without)
     if few is not None:
         best = top_k(scores[:, few], k, seen=None if seen is None else seen[:, few])
@@ -109,7 +109,7 @@ def top_k_factors(
     without: Codes | None = None,
 ) -> Ranked:
     """The same for scores `left @ right.T`, (rows, f) by (products, f), tile by tile."""
-    _check(k, (len(left), len(right)), len(right), None, among, without)
+    check(k, (len(left), len(right)), len(right), None, among, without)
     return _Right(right, len(left), k, among, without).best(left, k, seen)
 
 
@@ -135,7 +135,7 @@ class _Right:
             self.ready = ready(self.right, rows, k)
 
     def best(self, left: Scores, k: int, seen: sp.csr_matrix | None) -> Ranked:
-        _check(k, (len(left), self.products), self.products, seen)
+        check(k, (len(left), self.products), self.products, seen)
         if self.few is not None and seen is not None:
             seen = seen[:, self.few]
         if self.many:
@@ -152,20 +152,21 @@ class _Right:
 _READY: dict[int, Coarse] = {}  # by the identity of the factors
 
 
-def prepare(right: Scores) -> None:
+def prepare(right: Scores) -> Coarse | None:
     """Make (products, f) factors ready, so that one row too is ranked by compiled code.
 
     For as long as that very array lives; it must not be written after. Costs a quarter of its
-    memory, some 20 ms and, once a process, the start of the compiled code.
+    memory, some 20 ms and, once a process, the start of the compiled code. None where it can't be.
     """
     from models.ranking.coarse import prepare
 
-    coarse = prepare(right)
+    coarse = _READY.get(id(right)) or prepare(right)
     if coarse is not None and id(right) not in _READY:
         _READY[id(right)] = coarse
         weakref.finalize(right, _READY.pop, id(right))
         for row in (right[:1], np.zeros_like(right[:1])):  # both ways are compiled before asked
             top_k_factors(row, right, 1)
+    return coarse
 
 
 def warm() -> None:
@@ -187,6 +188,25 @@ def cosine(factors: Scores, products: Codes) -> Scores:
     unit = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     scores: Scores = (factors[products] * unit[products, None]) @ factors.T * unit
     return scores
+
+
+def check(
+    k: int,
+    shape: tuple[int, ...],
+    products: int,
+    seen: sp.csr_matrix | None = None,
+    *codes: Any,
+) -> None:
+    """Raise ModelError for a k, `seen` or codes that cannot be ranked with."""
+    if k < 1:
+        raise ModelError(f"k must be at least 1, got {k}")
+    if seen is not None and seen.shape != shape:
+        raise ModelError(f"seen must have the shape of the scores {shape}, got {seen.shape}")
+    for some in codes:
+        if some is not None and len(some) and (np.min(some) < 0 or np.max(some) >= products):
+            raise ModelError(
+                f"codes must be from 0 to {products - 1}, got {np.min(some)} to {np.max(some)}"
+            )
 
 
 def _few(
@@ -256,21 +276,3 @@ def _back(codes: Codes, allowed: Codes) -> Codes:
     if not len(allowed):
         return codes
     return np.where(codes >= 0, allowed[codes], np.int32(-1))
-
-
-def _check(
-    k: int,
-    shape: tuple[int, ...],
-    products: int,
-    seen: sp.csr_matrix | None = None,
-    *codes: Any,
-) -> None:
-    if k < 1:
-        raise ModelError(f"k must be at least 1, got {k}")
-    if seen is not None and seen.shape != shape:
-        raise ModelError(f"seen must have the shape of the scores {shape}, got {seen.shape}")
-    for some in codes:
-        if some is not None and len(some) and (np.min(some) < 0 or np.max(some) >= products):
-            raise ModelError(
-                f"codes must be from 0 to {products - 1}, got {np.min(some)} to {np.max(some)}"
-            )

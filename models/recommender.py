@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from models.histories import learn_from
 from models.history import taken_today
 from models.lists import RECOMMENDED, RECOMMENDED_FOR, SIMILAR, as_table
 from models.rank import CELLS, Ranked, prepare, rank, top_k
+from models.retrieval import Index, Retrieval, ready
 from models.scorer import (
     Codes,
     Factored,
@@ -43,6 +44,8 @@ class Recommender:
         self.scorer = scorer
         self._known: tuple[IdMap, IdMap, History] | None = None
         self._scored = 0  # products that the scorer knows: the first so many codes
+        self._index: Index | None = None
+        self._retrieval: Retrieval | None = None  # the index, once prepared
 
     def __repr__(self) -> str:
         if self._known is None:
@@ -118,6 +121,7 @@ class Recommender:
         """
         known = self._read(interactions, products, events, known=self._fitted()[:2])
         known[2].check()
+        self._index = self._retrieval = None
         if isinstance(self.scorer, Updatable):
             self.scorer.update(known[2])
             self._scored = known[2].products
@@ -183,18 +187,21 @@ class Recommender:
     ) -> Ranked:
         """The k best products of any histories, all in codes: (rows, k), -1 where there are fewer.
 
-        Products that came after the model learned are passed over, as are those of `without`.
+        Exact; but one row of all products by the bundle's index where it has one (`indexed`). The
+        exact k also where the index finds fewer. Products that came after the model learned are
+        passed over, as are those of `without`.
         """
         if seen not in ("drop", "keep"):
             raise ModelError(f"seen must be drop or keep, got {seen!r}")
-        return rank(
-            self.scorer,
-            history.narrow(self._scored),
-            k,
-            drop_seen=seen == "drop",
-            among=self._scorable(among),
-            without=self._scorable(without),
-        )
+        history, without = history.narrow(self._scored), self._scorable(without)
+        drop = seen == "drop"
+        if self._retrieval is not None and history.rows == 1 and among is None:
+            scorer = cast(Factored, self.scorer)
+            found = self._retrieval.rank(scorer, history, k, drop_seen=drop, without=without)
+            if found is not None:
+                return found
+        among = self._scorable(among)
+        return rank(self.scorer, history, k, drop_seen=drop, among=among, without=without)
 
     def alike(
         self,
@@ -236,10 +243,23 @@ class Recommender:
         rows = [[c for id in history if (c := code(id)) >= 0] for history in histories]
         return taken_today(rows, like=self.history)
 
+    def indexed(self, index: Index | None) -> Self:
+        """With an index over the scorer's factors: `rank` asks it from the next `prepare` on."""
+        factors = None if index is None else cast(Factored, self.scorer).product_factors.shape
+        if index is not None and factors != (len(index.order), index.means.shape[1]):
+            raise ModelError(
+                f"an index must be of the model's {factors} factors, got "
+                f"{(len(index.order), index.means.shape[1])}"
+            )
+        self._index, self._retrieval = index, None
+        return self
+
     def prepare(self) -> None:
         """Compile what ranks, so that the first question is as fast as the next; takes seconds."""
         if isinstance(self.scorer, Factored) and self._scored >= PREPARED:
             prepare(self.scorer.product_factors)
+        if isinstance(self.scorer, Factored) and self._index is not None:
+            self._retrieval = ready(self._index, self.scorer.product_factors)
         if len(self.customers):
             self.rank(self.history.take(np.zeros(1, np.int64)), 1)  # what is compiled, is now
 
@@ -279,6 +299,7 @@ class Recommender:
         )
 
     def _learn(self, known: tuple[IdMap, IdMap, History]) -> Self:
+        self._index = self._retrieval = None
         self.scorer.fit(known[2])
         self._known, self._scored = known, known[2].products
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipelines import (
+    cli_activate,
     cli_data,
     cli_experiment,
     cli_flows,
@@ -37,6 +38,8 @@ app.command()(cli_publish.serve)
 app.command()(cli_publish.log)
 app.add_typer(cli_experiment.app, name="experiment")
 app.add_typer(cli_keys.app, name="keys")
+app.add_typer(cli_activate.app, name="activate")
+app.command()(cli_activate.audience)
 app.command()(cli_simulate.simulate)
 app.command()(cli_flows.flow)
 app.command()(cli_data.doctor)

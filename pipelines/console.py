@@ -181,6 +181,7 @@ def _known(error: Exception) -> bool:
     """Whether a person can do something about it; asked by name, so that nothing is imported."""
     names = {kind.__name__ for kind in type(error).__mro__}
     ours = {
+        "ActivationError",
         "ArtifactError",
         "LogError",
         "MlflowException",

@@ -29,18 +29,20 @@ def of_customers(
         if name in attributes.column_names:
             codes, words = label(attributes[name], rows)
             columns[slice_] = pa.array(words, pa.string()).take(pa.array(codes))
-    favourite = pa.concat_tables([_favourites(fold) for fold in reversed(folds)])
+    favourite = pa.concat_tables(
+        [favourites(one.interactions, one.customers, one.products) for one in reversed(folds)]
+    )
     first = favourite.group_by("customer_id", use_threads=False).aggregate([("category", "first")])
     found = pc.index_in(customers, value_set=first["customer_id"].combine_chunks())
     columns["category"] = first["category_first"].take(found)
     return pa.table(columns)
 
 
-def _favourites(fold: FoldData) -> pa.Table:
-    """customer_id, category of a fold's judged customers; ties go by the category's name."""
-    hers = fold.interactions.select(["customer_id", "product_id", "weight"])
-    hers = hers.filter(pc.is_in(hers["customer_id"], value_set=fold.customers))
-    known = fold.products.select(["product_id", "category"])
+def favourites(interactions: pa.Table, customers: pa.Array, products: pa.Table) -> pa.Table:
+    """customer_id, category each had most to do with, by weight; ties go by the category's name."""
+    hers = interactions.select(["customer_id", "product_id", "weight"])
+    hers = hers.filter(pc.is_in(hers["customer_id"], value_set=customers))
+    known = products.select(["product_id", "category"])
     known = known.set_column(1, "category", known["category"].cast(pa.string()))
     known = known.filter(pc.is_valid(known["category"]))
     found = pc.index_in(hers["product_id"], value_set=known["product_id"].combine_chunks())

@@ -97,11 +97,11 @@ def tables_of(
     kept = made["customer_features"].read(["customer_id", "monetary_value"])
     place = pc.index_in(every.customers, kept["customer_id"].combine_chunks())
     money = kept["monetary_value"].take(place).to_numpy()
-    now = _stages(every, as_of, found.rhythm, rule)
+    now = stage(every, as_of, found.rhythm, rule)
     ids = every.customers.take(pa.array(found.who))
     days = found.known.repeat_orders[found.known.row] + 1
-    worth, average = _worth(days, money[found.who])
-    table = customers(ids, found, worth, now[found.who], as_of=as_of)
+    value, average = worth(days, money[found.who])
+    table = customers(ids, found, value, now[found.who], as_of=as_of)
     fit = {
         "rhythm": {"name": found.rhythm.name, **asdict(found.rhythm)},
         "tried": found.tried,
@@ -157,10 +157,10 @@ def moves(every: Orders, as_of: datetime, rhythm: Rhythm, rule: Stages) -> pa.Ta
     columns: dict[str, list[Any]] = {name: [] for name in schemas.STAGE_MOVES.names}
     before = np.full(len(every.customers), stages.NEVER, np.int8)
     if ends[0] > first and len(ends) > MONTHS:
-        before = _stages(every, ends[0], rhythm, rule)
+        before = stage(every, ends[0], rhythm, rule)
         ends = ends[1:]
     for end in ends:
-        after = _stages(every, end, rhythm, rule)
+        after = stage(every, end, rhythm, rule)
         pair = (before.astype(np.int64) + 1) * (n + 1) + after + 1
         counts = np.bincount(pair, minlength=(n + 1) ** 2).reshape(n + 1, n + 1)
         for source, target in zip(*np.nonzero(counts), strict=True):
@@ -173,7 +173,7 @@ def moves(every: Orders, as_of: datetime, rhythm: Rhythm, rule: Stages) -> pa.Ta
     return pa.table(columns, schema=schemas.STAGE_MOVES)
 
 
-def _stages(every: Orders, at: datetime, rhythm: Rhythm, rule: Stages) -> npt.NDArray[np.int8]:
+def stage(every: Orders, at: datetime, rhythm: Rhythm, rule: Stages) -> npt.NDArray[np.int8]:
     """(n,): every customer's stage at a moment, NEVER where she had not ordered."""
     found = stages.stages(every.seen(at), at=at, rule=rule)
     known = outlook.known_at(every, at)
@@ -182,7 +182,7 @@ def _stages(every: Orders, at: datetime, rhythm: Rhythm, rule: Stages) -> npt.ND
     return stages.believed(found, alive)
 
 
-def _worth(
+def worth(
     days: npt.NDArray[np.int64], money: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64] | None, spend.Spend | None]:
     """What an order of each customer is expected to be; None where nobody kept anything."""

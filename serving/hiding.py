@@ -6,6 +6,7 @@ import numpy as np
 
 from models.scorer import Codes
 from models.surfaces import Surface
+from serving.due import early
 from serving.questions import Question
 from serving.visit import NOTHING, Visit, codes_of
 
@@ -28,6 +29,8 @@ def _parts(visit: Visit, question: Question, surface: Surface, drop: bool) -> li
         parts.append(visit.context)
     if surface.bought == "drop":
         parts.append(visit.bought_ever())
+    if surface.bought == "only":
+        parts.append(early(visit))
     if visit.since and drop and surface.bought not in ("keep", "only"):
         parts.append(np.array(visit.since, np.int32))
     if not person.version:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from models.ranking.listed import AGAIN, OTHERS
 from serving.answers import Explain, Item
+from serving.due import said
 from serving.visit import Visit
 
 POPULAR = "popular"
@@ -41,6 +42,8 @@ def items(
             source = name if source == "model" else source
         elif source == "alike" or source == "together":
             reason = beside(visit, code, source)
+        elif source == "again":
+            reason = said(visit, code) or WORDS[source]
         else:
             reason = WORDS[source]
         found.append(Item(ids[code], place, score, source, reason))

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from features.columns import numbers
 from models.bundle import Bundle, open_bundle
+from models.bundling.resident import resident
 from models.bundling.rows import RowOf
 from models.rank import warm
 from models.scorer import Codes, Scores
@@ -120,6 +121,17 @@ def put_up(directory: Path) -> Shelf:
     )
     products.allowed(Filters())
     bundle.recommender.prepare()
+    resident(
+        (
+            shelf.lists_products,
+            shelf.lists_scores,
+            *(history.indptr, history.indices, history.data),
+            *bundle.bought,
+            bundle.similar_products,
+            bundle.together_products,
+        ),
+        [column.combine_chunks() for column in bundle.customers.columns],
+    )
     return shelf
 
 

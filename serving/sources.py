@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.bundling.lists import later
 from models.scorer import Codes, History, Scores
+from serving.due import due, early
 from serving.shelf import Shelf
 from serving.visit import NOTHING, Visit, codes_of
 
@@ -57,7 +59,7 @@ def _model(visit: Visit, drop: bool, returned: Codes) -> Found:
     if not visit.known:
         return NONE
     if visit.since or not (drop or shelf.bundle.seen == "keep"):
-        return _scored(shelf, visit.history(), LIVE, drop, None)
+        return _later(_scored(shelf, visit.history(), LIVE, drop, None), early(visit))
     codes, scores = shelf.lists_products[visit.row], shelf.lists_scores[visit.row]
     complete = bool(codes.size and codes[-1] < 0)
     if not len(returned):
@@ -89,7 +91,13 @@ def _together(visit: Visit) -> Found:
 
 
 def _again(visit: Visit) -> Found:
-    """What she bought, what is due first: often bought, and not just now."""
+    """What she bought and is not too early, the likeliest first; without a clock, due first.
+
+    Without: often bought, and not just now.
+    """
+    timed = due(visit)
+    if timed is not None:
+        return Found(timed.codes[:MANY], timed.chances[:MANY])
     shelf, person = visit.shelf, visit.person
     codes, worth = NONE.codes, NONE.scores
     if visit.row >= 0:
@@ -158,6 +166,14 @@ def _scored(shelf: Shelf, history: History, n: int, drop: bool, among: Codes | N
     """The n best of all products, or of some, scored now."""
     found = shelf.bundle.recommender.rank(history, n, seen="drop" if drop else "keep", among=among)
     return _known(found.codes[0], found.scores[0])
+
+
+def _later(found: Found, late: Codes) -> Found:
+    """With what is too early behind the rest, as a published list has it."""
+    if not len(late):
+        return found
+    codes, scores = later(found.codes, found.scores, np.isin(found.codes, late))
+    return found._replace(codes=codes, scores=scores)
 
 
 def _known(codes: Codes, scores: Scores) -> Found:

@@ -73,7 +73,9 @@ class Counter:
     def terms(self, shelf: Shelf, question: Question, surface: Surface, *, at: float) -> Terms:
         """The terms of a question on a shelf; at: now, unix seconds."""
         rules = self.board.compiled(shelf, question.surface, at) if surface.rules else None
-        key = (shelf.bundle.id, question.surface, question.filters, question.where, question.store)
+        key: Any = (id(shelf), id(surface), question.surface)  # an arm may have another surface
+        if not question.plain:
+            key = (*key, question.filters, question.where, question.store)
         state = (shelf, surface, rules, self.stock.version)
         kept = self._kept.get(key)
         if kept is not None and _same(kept[0], state):

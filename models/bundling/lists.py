@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from numba import njit, prange
 
 from models.bundling.files import filled
+from models.history import Codes, Scores
+from models.purchases import Clock, Purchases
 from models.recommender import Recommender
 
 SIMILAR = 50
@@ -35,6 +39,46 @@ def save_lists(
             codes[rows], scores[rows] = recommender.rank(
                 history.take(rows), shape[1], among=among, seen=seen
             )
+
+
+def step_back(directory: Path, bought: Purchases, clock: Clock) -> None:
+    """Put what is too early for each customer behind the rest of her saved list."""
+    names = ("lists_products", "lists_scores")
+    lists = [np.load(directory / f"{name}.npy", mmap_mode="r+") for name in names]
+    _step_back(*map(np.asarray, lists), bought.starts, bought.products, clock.waits)
+    for array in lists:
+        array.flush()
+
+
+@njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]
+def _step_back(codes, scores, starts, products, waits):  # type: ignore[no-untyped-def]
+    """`later` for every row, in place."""
+    for row in prange(len(codes)):
+        begin, end = starts[row], starts[row + 1]
+        if not waits[begin:end].any():
+            continue
+        n, late = 0, np.zeros(codes.shape[1], np.bool_)
+        while n < codes.shape[1] and codes[row, n] >= 0:
+            at = begin + np.searchsorted(products[begin:end], codes[row, n])
+            late[n] = at < end and products[at] == codes[row, n] and waits[at]
+            n += 1
+        if not late.any():
+            continue
+        ranked, worth, least = codes[row, :n].copy(), scores[row, :n].copy(), scores[row, :n].min()
+        place = 0
+        for behind in (False, True):
+            for i in range(n):
+                if late[i] == behind:
+                    codes[row, place] = ranked[i]
+                    scores[row, place] = least if behind else worth[i]
+                    place += 1
+
+
+def later(codes: Codes, scores: Scores, late: npt.NDArray[np.bool_]) -> tuple[Codes, Scores]:
+    """A ranked list with some of it behind the rest, at the least score; -1 still ends it."""
+    least = scores[codes >= 0].min(initial=np.inf)
+    order = np.argsort(late + 2 * (codes < 0), kind="stable")
+    return codes[order], np.where(late, least, scores)[order].astype(np.float32)
 
 
 def save_similar(directory: Path, recommender: Recommender) -> None:

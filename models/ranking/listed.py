@@ -18,6 +18,7 @@ from models.scorer import Codes, Scores
 
 Mask = npt.NDArray[np.bool_]
 
+MARKS = 512
 AGAIN, OTHERS = -3, -2  # reasons that name no product
 NO_BOOST: Scores = np.empty(0, np.float32)
 
@@ -114,6 +115,9 @@ def _listed(  # type: ignore[no-untyped-def]
     else:
         ranked, worth = codes, scores
         placed = fill(codes, scores, n, shown, stock, hidden, np.empty((3, 0), np.int32), 0, by)
+    marks = np.zeros(MARKS, np.bool_)  # most of what she has not is told by one look
+    for code in seen:
+        marks[code & (MARKS - 1)] = True
     for place in range(n):
         code, at = placed[0, place], placed[1, place]
         places[0, place], places[1, place] = code, OTHERS
@@ -122,12 +126,12 @@ def _listed(  # type: ignore[no-untyped-def]
             continue
         if at >= 0:
             values[place] = worth[at]
-        if _among(code, seen):
+        if marks[code & (MARKS - 1)] and _among(code, seen):
             places[1, place] = AGAIN
             continue
         for other in near[code]:
             if other < 0:
                 break
-            if _among(other, seen):
+            if marks[other & (MARKS - 1)] and _among(other, seen):
                 places[1, place] = other
                 break
