@@ -113,7 +113,7 @@ def publish(root: Path, given: argparse.Namespace) -> list[str]:
 
 def wait(port: int) -> None:
     """Until the server is ready."""
-    for _ in range(600):
+    for _ in range(2400):  # the first start compiles
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
         except OSError:

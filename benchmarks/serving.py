@@ -313,7 +313,7 @@ def wait(server: Server, process: subprocess.Popen[bytes], folder: Path) -> None
     first = server.asks[0]
     body = json.dumps(first["body"]).encode() if "body" in first else None
     url = f"http://127.0.0.1:{server.port}{first['path']}"
-    for _ in range(600):
+    for _ in range(2400):
         request = urllib.request.Request(
             url, body, {"Content-Type": "application/json", **server.headers}
         )

@@ -32,7 +32,11 @@ LIFETIME = (
     "customer_id", "probability_alive", "lifecycle_stage", "expected_order_value",
     "expected_orders_28d", "expected_orders_90d", "expected_orders_365d",
 )  # fmt: skip
-DUE = ("customer_id", "product_id", "interval_days", "last_purchase_time", "state", "chance_14d")
+DUE = (
+    "customer_id", "product_id", "own_interval_days", "interval_days", "last_purchase_time",
+    "state", "chance_14d",
+)  # fmt: skip
+LONG_OVER = 3.0  # of its intervals after which a product is no longer due: she has moved on
 HORIZONS = (0, 28, 90, 365)
 
 
@@ -84,7 +88,7 @@ def people(workspace: Workspace, shop: Shop, *, as_of: datetime) -> People:
         told,
         np.nan_to_num(columns["average_order_value"]),
     )
-    due, row = _due(clock, ids)
+    due, row = _due(clock, ids, as_of)
     return People(
         ids=ids,
         stage=life["lifecycle_stage"].combine_chunks(),
@@ -133,9 +137,13 @@ def _within(life: pa.Table, days: int) -> Floats:
     return found
 
 
-def _due(clock: Snapshot, ids: pa.Array) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+def _due(clock: Snapshot, ids: pa.Array, as_of: datetime) -> tuple[pa.Table, npt.NDArray[np.int64]]:
     rows = clock.read(DUE)
     rows = rows.filter(pc.is_in(rows["state"], value_set=pa.array(["due", "overdue"])))
+    ago = (as_of.timestamp() * 1e6 - pc.cast(rows["last_purchase_time"], pa.int64()).to_numpy()) / (
+        86_400e6
+    )
+    rows = rows.filter(pa.array(ago <= LONG_OVER * numbers(rows["interval_days"])))
     rows = rows.append_column("row", pc.index_in(rows["customer_id"], value_set=ids))
     order: Any = [("row", "ascending"), ("chance_14d", "descending"), ("product_id", "ascending")]
     rows = rows.filter(pc.is_valid(rows["row"])).sort_by(order)

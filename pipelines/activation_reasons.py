@@ -76,18 +76,20 @@ def _words(days: Floats) -> Sequence[str]:
 
 
 def _first_due(people: People, titles: dict[str, str], as_of_days: float) -> dict[int, str]:
-    """By customer: the sentence of the likeliest product that is due or overdue."""
-    if not people.due.num_rows:
+    """By customer: the sentence of the likeliest due product whose rhythm is her own."""
+    own = people.due["own_interval_days"].is_valid()
+    due, row = people.due.filter(own), people.row[own.to_numpy()]
+    if not due.num_rows:
         return {}
-    first: npt.NDArray[np.bool_] = np.append(True, people.row[1:] != people.row[:-1])
-    rows = people.due.filter(pa.array(first))
+    first: npt.NDArray[np.bool_] = np.append(True, row[1:] != row[:-1])
+    rows = due.filter(pa.array(first))
     bought = pc.cast(rows["last_purchase_time"], pa.int64()).to_numpy() / 86_400e6
     since = _words(np.maximum(as_of_days - bought, 0))
-    gap = _words(rows["interval_days"].to_numpy())
+    gap = _words(rows["own_interval_days"].to_numpy())
     ids = rows["product_id"].to_pylist()
     return {
         row: f"usually buys {titles.get(id) or id} every {every}, last {ago} ago"
         for row, id, every, ago in zip(
-            people.row[first].tolist(), ids, gap, since, strict=True
+            row[first].tolist(), ids, gap, since, strict=True
         )
     }  # fmt: skip

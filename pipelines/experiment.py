@@ -35,7 +35,7 @@ def read(trial: Trial, *, gathered: Gathered | None = None, show: bool = False) 
         for some in (trial.measures, trial.places)
     )
     question = trial.question
-    told: dict[str, Any] = _clean({
+    told: dict[str, Any] = clean({
         "experiment": trial.name,
         "kind": trial.kind,
         "control": trial.control,
@@ -128,12 +128,12 @@ def _told(one: Effect, question: Question) -> dict[str, Any]:
     return {**asdict(one), "role": role, "guardrail": state}
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
     """NaN and infinite as None, as JSON wants it."""
     if isinstance(value, dict):
-        return {key: _clean(one) for key, one in value.items()}
+        return {key: clean(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(one) for one in value]
+        return [clean(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -54,14 +54,17 @@ align-items:center;padding:.15rem 0}.row svg{width:100%;height:26px}
 """
 
 
-def page(record: dict[str, Any]) -> str:
-    """HTML that needs nothing else; `record` is what `pipelines.experiment.read` gives."""
+def page(record: dict[str, Any], *, title: str | None = None, more: Sequence[str] = ()) -> str:
+    """HTML that needs nothing else; `record` is what `pipelines.experiment.read` gives.
+
+    more: parts that stand behind the effects.
+    """
     verdict = record["verdict"]
     lines = [verdict["headline"], *verdict["reasons"]]
     said = "".join(f"<p>{escape(line)}</p>" for line in lines)
     colour = COLOUR[verdict["decision"]]
     return report.html(
-        f"{record['experiment']}: a live test",
+        title or f"{record['experiment']}: a live test",
         [
             f"<style>{STYLE}</style>",
             f"<p class=about>{_about(record)}</p>",
@@ -71,6 +74,7 @@ def page(record: dict[str, Any]) -> str:
             *wrong(record["findings"]),
             "<h2>What it did</h2>",
             *_effects(record),
+            *more,
             *_days(record),
             *_held_out(record),
             *_places(record),

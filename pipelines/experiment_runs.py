@@ -17,6 +17,7 @@ from pipelines.tracking import KEY, Tracking
 
 TASK = "experiments"
 SIMULATIONS = "simulations"
+CAMPAIGNS = "campaigns"
 EFFECT = ("control", "treated", "difference", "low", "high", "relative", "p_value")
 Record = dict[str, Any]
 
@@ -80,6 +81,33 @@ def track_simulation(tracking: Tracking, record: Record, page: str) -> str:
     tags = {"regulars.kind": "simulation", "regulars.best": record["best"]}
     name = "simulate " + ",".join(record["policies"])
     return _run(tracking, name, record, rows, params, tags, page=page, tables={}, task=SIMULATIONS)
+
+
+def track_campaigns(tracking: Tracking, record: Record, units: pa.Table, page: str) -> str:
+    """Log what `activation_report.run` gives: effects as of a test, `brought/MEASURE`, `qini`."""
+    rows = {f"{one['measure']}/{key}": one[key] for one in record["effects"] for key in EFFECT} | {
+        f"brought/{name}{end}": one[word]
+        for name, one in record["brought"].items()
+        for end, word in (("", "mean"), ("_low", "low"), ("_high", "high"))
+    }
+    ranking = record["ranking"] or {"qini": {}, "at": {}}
+    for end, word in (("", "mean"), ("_low", "low"), ("_high", "high")):
+        rows[f"qini{end}"] = ranking["qini"].get(word)
+        for share, one in ranking["at"].items():
+            rows[f"uplift_at_{share.rstrip('%')}{end}"] = one[word]
+    params = {
+        "campaigns": len(record["campaigns"]), "horizon_days": record["horizon_days"],
+        "holdout": record["arms"]["holdout"]["share"],
+    }  # fmt: skip
+    tags = {
+        "regulars.kind": "campaigns",
+        "regulars.verdict": record["verdict"]["decision"],
+        "regulars.as_of": str(record["as_of"]),
+    }
+    return _run(
+        tracking, record["experiment"], record, rows, params, tags, page=page,
+        tables={"per_unit": units}, task=CAMPAIGNS,
+    )  # fmt: skip
 
 
 def _keep(
