@@ -19,7 +19,7 @@ from features.gaps import LOG
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-BUYERS = 20.0  # buyers of its category that a product's share of repeaters is pulled by
+BUYERS = 5.0  # buyers of its category that a product's share of repeaters is pulled by
 DEGREES = 20.0  # gaps of the shop that a product's spread is pulled by
 SPREAD = 1.0  # of logarithms, where too few gaps tell
 LEAST, MOST = 0.5, 100.0  # gaps that a mean is pulled by

@@ -33,7 +33,7 @@ COMMON = 0.1  # share of buyers who come again from which a product is replenish
 WITHIN = 14  # days of `chance_14d`
 SEASON = 28  # days whose purchases over the expected ones say how the shop goes now
 EARLY, LATE = -1.2816, 0.6745  # quantiles 10 % and 75 % of a normal
-UNLIKELY = 0.5  # of the purchases expected when due: so few are too early
+UNLIKELY = 0.5  # of the hazard when due: what is below it before `due_from` is too early
 GAPS_OF_HERS, GAPS_OF_PRODUCT = 2, 5  # from which an interval is said to be hers, the product's
 BUCKET = 4_000_000  # pairs of a part, about
 
@@ -200,9 +200,7 @@ def _published(
     rows = late.filter(~late.closed)
     rows = rows.mutate(later=rows.age + WITHIN / rows.usual, pace=rows.pace * season)
     rows = renewal.hazard(rows, rates, "later", "then")
-    rows = rows.mutate(first=ibis.literal(1.0), last=1 + WITHIN / rows.usual)
-    rows = renewal.hazard(rows, rates, "first", "begun").drop("begun_rate")
-    rows = renewal.hazard(rows, rates, "last", "ended").drop("ended_rate")
+    rows = renewal.hazard(rows.mutate(first=ibis.literal(1.0)), rates, "first", "due")
     nothing, never = ibis.null("float64"), ibis.null("timestamp('UTC', 6)")
     gone = (rows.number - 1).cast("float64")  # gaps so far
     sure = rows["spread"] * (1 + 1 / (gone + prior)).sqrt()
@@ -218,7 +216,7 @@ def _published(
 
     rows = rows.mutate(due_from=after(EARLY), due_at=after(0.0), overdue_at=after(LATE))
     now = ibis.literal(as_of, "timestamp('UTC')")
-    unlikely = rows.then - rows.until < UNLIKELY * (rows.ended - rows.begun)
+    unlikely = rows.until_rate < UNLIKELY * rows.due_rate
     state = ibis.cases(
         (~rows.replenishable | ~rows.known, ibis.null("string")),
         ((rows.due_from > now) & unlikely, "too_early"),

@@ -214,8 +214,8 @@ REPLENISHMENT = _schema(
     (
         "state",
         pa.string(),
-        "too_early: before due_from, and half as likely as when due, at most; overdue: from "
-        "overdue_at on; else due; null: not replenishable, or no gap known",
+        "too_early: before due_from, and less than half as likely a day as when due; overdue: "
+        "from overdue_at on; else due; null: not replenishable, or no gap known",
     ),
     ("hazard", pa.float64(), "expected purchases a day now"),
     ("chance_14d", pa.float64(), "probability that she buys it within 14 days"),

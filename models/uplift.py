@@ -23,16 +23,18 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.uplift import qini
+from models.evaluation.intervals import Interval
+from models.evaluation.uplift import judge, qini
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Learner: TypeAlias = Literal["linear", "shrunk", "shared", "residual", "crossed"]
 LEARNERS: tuple[Learner, ...] = get_args(Learner)
 Change: TypeAlias = Callable[[Floats], Floats]
 
-LEAST = 100  # customers of an arm that can be learned from at all
-HAPPENED = 10  # of them, who did it
+LEAST = 200  # customers of an arm that can be learned from at all
+HAPPENED = 20  # of them, who did it
 FREE = 1e-6  # of a weight that nothing pulls
+RESAMPLES = 200  # of the evidence
 STEPS = 25  # of Newton's method, at most
 
 
@@ -45,8 +47,9 @@ class Uplift:
     """What a contact changes of an outcome, by what was known before.
 
     learner: `best` chooses by Qini over `folds` parts. l2: the ridge of the regressions. trees,
-    leaves, learning_rate: of the boosted trees. Learned: `chosen`, and `qini`, the coefficient of
-    each learner that was tried on customers it had not seen.
+    leaves, learning_rate: of the boosted trees. Learned: `chosen`; `qini`, the coefficient of each
+    learner that was tried on customers it had not seen; `evidence`, the chosen one's with its
+    interval: where it does not lie above zero, nobody knows yet whom a contact changes.
     """
 
     learner: Learner | Literal["best"] = "best"
@@ -58,6 +61,7 @@ class Uplift:
     seed: int = 0
     chosen: Learner | None = field(default=None, init=False)
     qini: dict[str, float] = field(default_factory=dict, init=False)
+    evidence: Interval | None = field(default=None, init=False)
     _change: Change | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,11 +85,14 @@ class Uplift:
                     f"want {LEAST} customers {name} and {HAPPENED} of them who came, got {n} "
                     f"and {did}"
                 )
-        self.chosen = LEARNERS[0] if self.learner == "best" else self.learner
-        self.qini = {}
-        if self.learner == "best":
-            self.qini = {name: self._tried(name, x, t, y) for name in LEARNERS}
-            self.chosen = max(LEARNERS, key=lambda name: self.qini[name])
+        tried = LEARNERS if self.learner == "best" else (self.learner,)
+        scores = {name: self._tried(name, x, t, y) for name in tried}
+        came = np.maximum(y, 0)
+        self.qini = {name: qini(one, t, came) for name, one in scores.items()}
+        self.chosen = max(tried, key=lambda name: self.qini[name])
+        self.evidence = judge(
+            scores[self.chosen], t, came, seed=self.seed, resamples=RESAMPLES
+        ).qini
         self._change = self._learn(self.chosen, x, t, y)
         return self
 
@@ -95,13 +102,13 @@ class Uplift:
             raise ValueError("an uplift model must be fitted before it is asked")
         return self._change(np.asarray(known, np.float64))
 
-    def _tried(self, name: Learner, x: Floats, t: Floats, y: Floats) -> float:
-        """The Qini of scores that parts got by what was learned from the others."""
+    def _tried(self, name: Learner, x: Floats, t: Floats, y: Floats) -> Floats:
+        """(n,) what each part gets by what was learned from the others."""
         part, scores = _parts(t, y, self.folds, self.seed), np.empty_like(y)
         for one in range(self.folds):
             inside = part != one
             scores[~inside] = self._learn(name, x[inside], t[inside], y[inside])(x[~inside])
-        return qini(scores, t, np.maximum(y, 0))
+        return scores
 
     def _learn(self, name: Learner, x: Floats, t: Floats, y: Floats) -> Change:
         if name == "residual":

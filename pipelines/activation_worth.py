@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.evaluation.intervals import numbers
 from models.uplift import TooFew, Uplift
@@ -35,15 +36,14 @@ def worth(people: People, past: pa.Table, rules: Activation, *, seed: int = 0) -
     no longer spends but would by her rhythm, if she is a customer still.
     """
     without = people.expected_orders * people.value
-    contacted = numbers(past["arm"].combine_chunks() == "contact") if past.num_rows else None
+    contacted = numbers(pc.equal(past["arm"], "contact").cast(pa.int8()))
     try:
-        if contacted is None:
+        if not past.num_rows:
             raise TooFew("no campaign's horizon is over yet")
-        model = Uplift(seed=seed).fit(
-            np.stack([numbers(past[name]) for name in KNOWN], axis=1),
-            contacted,
-            numbers(past["returned"]),
-        )
+        rows = np.stack([numbers(past[name]) for name in KNOWN], axis=1)
+        model = Uplift(seed=seed).fit(rows, contacted, numbers(past["returned"]))
+        if model.evidence is None or not model.evidence.low > 0:
+            raise TooFew("past hold-outs do not tell yet whom a contact changes")
     except TooFew as few:
         usual = rules.horizon_days / people.gap * people.value
         lost = np.maximum(usual - without, 0) * people.alive
@@ -53,9 +53,11 @@ def worth(people: People, past: pa.Table, rules: Activation, *, seed: int = 0) -
     change = model.change(known(people))
     why = (
         f"learned from {past.num_rows:,} customers of past campaigns, "
-        f"{int(len(contacted) - contacted.sum()):,} of them held out ({model.chosen})"
+        f"{int(len(contacted) - contacted.sum()):,} of them held out: {model.chosen}, Qini "
+        f"{model.evidence.mean:.3f} ({model.evidence.low:.3f} to {model.evidence.high:.3f})"
     )
-    return Worth(without, np.maximum(without + change * people.value, 0), change, "uplift", why)
+    with_ = np.maximum(without + change * people.value, 0)
+    return Worth(without, with_, change, "uplift", why)
 
 
 def known(people: People) -> Floats:

@@ -12,6 +12,7 @@ from pipelines import (
     cli_keys,
     cli_models,
     cli_publish,
+    cli_retention,
     cli_simulate,
 )
 
@@ -40,6 +41,7 @@ app.add_typer(cli_experiment.app, name="experiment")
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_activate.app, name="activate")
 app.command()(cli_activate.audience)
+app.command()(cli_retention.retention)
 app.command()(cli_simulate.simulate)
 app.command()(cli_flows.flow)
 app.command()(cli_data.doctor)

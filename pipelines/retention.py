@@ -58,9 +58,7 @@ def run(workspace: Workspace, shop: Shop, *, as_of: datetime | None = None) -> R
         return _record(workspace, shop, made, at=moment)
 
 
-def _record(
-    workspace: Workspace, shop: Shop, made: dict[str, Snapshot], *, at: datetime
-) -> Record:
+def _record(workspace: Workspace, shop: Shop, made: dict[str, Snapshot], *, at: datetime) -> Record:
     tables = workspace.tables
     life = made["customer_lifetime"].read()
     ids = life["customer_id"].combine_chunks()

@@ -76,8 +76,8 @@ def bring_back(
 
     names: (m,) what each product counts as, itself or its category; null counts as nothing. until:
     the last known day; only what had `days` to be returned from is looked at. Columns: name,
-    buyers, returned, alike (shares), difference, low, high (shrunk to none as all names' spread says, 95 %), adjusted
-    (chance, Benjamini and Hochberg over all names).
+    buyers, returned, alike (shares), difference, low, high (95 %, pulled to none as far as all
+    names' spread says), adjusted (chance, Benjamini and Hochberg over all names).
     """
     seen = found.day <= until - days
     same = found.customer[1:] == found.customer[:-1]

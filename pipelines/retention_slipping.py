@@ -1,8 +1,8 @@
 """Who is slipping: customers with stages and money in, counts and value at risk by group out.
 
-Slipping is cooling or at risk: later than her own rhythm says, and not gone yet. What she brought in
-the year up to her last order is what the shop is about to lose; at risk is that less what is still
-expected of her in the coming year.
+Slipping is cooling or at risk: later than her own rhythm says, and not gone yet. What she brought
+in the year up to her last order is what the shop is about to lose; at risk is that less what is
+still expected of her in the coming year.
 """
 
 from __future__ import annotations

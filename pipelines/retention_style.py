@@ -22,7 +22,7 @@ padding:.28rem 0;border-bottom:1px solid var(--line)}
 .line>svg{width:100%;height:16px}.line b{font-weight:600}.line .n{text-align:right;
 font-variant-numeric:tabular-nums}.line.wide{grid-template-columns:16rem 1fr 17rem}
 table.flow td.n{min-width:3.4rem}table.flow caption{text-align:left;color:var(--soft)}
-.list li{margin:.45rem 0}.list small{display:block}
+.list li{margin:.45rem 0}
 @media(max-width:40rem){.line,.line.wide{grid-template-columns:1fr max-content}
 .line>svg{grid-column:1/-1;grid-row:2}.line .n{max-width:13rem}}
 @media print{.line,.list li{break-inside:avoid}}

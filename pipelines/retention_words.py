@@ -45,9 +45,7 @@ def tomorrow(record: Record) -> str:
     if found is None:
         return f"No list is made yet. Run `{LIST}`: it names whom to wake, why and with what."
     if found["old"]:
-        return (
-            f"The list of {found['campaign']} is too old to be sent. Run `{LIST}` for a new one."
-        )
+        return f"The list of {found['campaign']} is too old to be sent. Run `{LIST}` for a new one."
     n, held = found["counts"]["contact"], found["counts"]["holdout"]
     if not n:
         return (
@@ -96,7 +94,9 @@ def _regulars(record: Record) -> str:
         now, before = months[-1]["stages"]["active"], months[-2]["stages"]["active"]
         what = f"{abs(now - before):,} {'more' if now > before else 'fewer'} active"
         same = "as many active" if now == before else what
-        said += f" There are {same} customers than at the beginning of {month(months[-1]['month'])}."
+        said += (
+            f" There are {same} customers than at the beginning of {month(months[-1]['month'])}."
+        )
     return said.replace("as many active customers than", "as many active customers as")
 
 
