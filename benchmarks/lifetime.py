@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--data", choices=("online-retail-ii", "synthetic"))
     parser.add_argument("--cuts", type=int, default=4, metavar="N", help="older cut-offs, too")
     parser.add_argument("--draw", action="store_true", help=f"write {PICTURE.relative_to(ROOT)}")
-    parser.add_argument("--shop", type=int, default=20_000, help="customers of --data synthetic")
+    parser.add_argument("--shop", type=int, default=10_000, help="customers of --data synthetic")
     parser.add_argument("--customers", type=int, help="draw so many customers, fit, and build")
     parser.add_argument("--peer", type=Path, metavar="PYTHON", help="has peers-lifetime.txt")
     parser.add_argument("--seed", type=int, default=0)

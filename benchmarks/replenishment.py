@@ -103,7 +103,7 @@ def real(given: argparse.Namespace) -> dict[str, Any]:
         values = np.concatenate([one[name] for one in recalls])
         beside = values - np.concatenate([one["frequency"] for one in recalls])
         told["recall_at_10"][name] = mean, low, high = _interval(values)
-        line = f"recall@{TOP} {name:12} {mean:.4f} ({low:.4f} to {high:.4f})"
+        line = f"recall@{TOP} {name:14} {mean:.4f} ({low:.4f} to {high:.4f})"
         if name != "frequency":
             line += "; less frequency {:+.4f} ({:+.4f} to {:+.4f})".format(*_interval(beside))
         print(line)
@@ -144,7 +144,11 @@ def _recalls(
         "old rule": lambda: often * (1 - 0.5 ** (days / 28)),
     }
     if rebuy:
-        ways["rebuy"] = lambda: _rebuy(tables, fold, clock)
+        hers = _rebuy(tables, fold, clock)
+        ways["rebuy"] = lambda: hers
+        ways["rebuy x clock"] = lambda: hers * np.sqrt(clock["chance_14d"].to_numpy())
+        waits = pc.fill_null(pc.equal(clock["state"], "too_early"), False).to_numpy()
+        ways["rebuy, not yet"] = lambda: hers - 1e3 * waits
     who = clock["customer_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     number = np.bincount(who, hit)
     found = {}

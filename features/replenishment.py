@@ -33,7 +33,7 @@ COMMON = 0.1  # share of buyers who come again from which a product is replenish
 WITHIN = 14  # days of `chance_14d`
 SEASON = 28  # days whose purchases over the expected ones say how the shop goes now
 EARLY, LATE = -1.2816, 0.6745  # quantiles 10 % and 75 % of a normal
-UNLIKELY = 0.5  # of the hazard when due: what is below it before `due_from` is too early
+UNLIKELY = 0.25  # of the hazard when due: what is below it before `due_from` is too early
 GAPS_OF_HERS, GAPS_OF_PRODUCT = 2, 5  # from which an interval is said to be hers, the product's
 BUCKET = 4_000_000  # pairs of a part, about
 

@@ -214,7 +214,7 @@ REPLENISHMENT = _schema(
     (
         "state",
         pa.string(),
-        "too_early: before due_from, and less than half as likely a day as when due; overdue: "
+        "too_early: before due_from, and less than a quarter as likely a day as when due; overdue: "
         "from overdue_at on; else due; null: not replenishable, or no gap known",
     ),
     ("hazard", pa.float64(), "expected purchases a day now"),

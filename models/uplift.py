@@ -85,15 +85,13 @@ class Uplift:
                     f"want {LEAST} customers {name} and {HAPPENED} of them who came, got {n} "
                     f"and {did}"
                 )
-        tried = LEARNERS if self.learner == "best" else (self.learner,)
+        tried: tuple[Learner, ...] = LEARNERS if self.learner == "best" else (self.learner,)
         scores = {name: self._tried(name, x, t, y) for name in tried}
         came = np.maximum(y, 0)
         self.qini = {name: qini(one, t, came) for name, one in scores.items()}
-        self.chosen = max(tried, key=lambda name: self.qini[name])
-        self.evidence = judge(
-            scores[self.chosen], t, came, seed=self.seed, resamples=RESAMPLES
-        ).qini
-        self._change = self._learn(self.chosen, x, t, y)
+        best: Learner = max(tried, key=lambda name: self.qini[name])
+        self.evidence = judge(scores[best], t, came, seed=self.seed, resamples=RESAMPLES).qini
+        self.chosen, self._change = best, self._learn(best, x, t, y)
         return self
 
     def change(self, known: npt.ArrayLike) -> Floats:
@@ -214,14 +212,14 @@ class _Shape:
 
 def _logistic(x: Floats, y: Floats, ridge: Floats) -> Floats:
     """Logistic regression by Newton's method; ridge: (columns,), each weight's."""
-    weights = np.zeros(x.shape[1])
+    weights: Floats = np.zeros(x.shape[1])
     mean = float(np.clip(y.mean(), 1e-6, 1 - 1e-6))
     weights[0] = np.log(mean / (1 - mean))
     for _ in range(STEPS):
         chance = _chance(x @ weights)
         slope = x.T @ (chance - y) + ridge * weights
         bend = (x.T * (chance * (1 - chance))) @ x + np.diag(ridge)  # X'WX + λ
-        step = np.linalg.solve(bend, slope)
+        step = np.linalg.solve(bend, slope).astype(np.float64)
         weights -= step
         if np.abs(step).max() < 1e-8:
             break
@@ -229,8 +227,7 @@ def _logistic(x: Floats, y: Floats, ridge: Floats) -> Floats:
 
 
 def _ridge(x: Floats, y: Floats, ridge: Floats) -> Floats:
-    found: Floats = np.linalg.solve(x.T @ x + np.diag(ridge), x.T @ y)
-    return found
+    return np.linalg.solve(x.T @ x + np.diag(ridge), x.T @ y).astype(np.float64)
 
 
 def _chance(logit: Floats) -> Floats:

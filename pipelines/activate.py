@@ -8,7 +8,7 @@ hash of day and customer, so that a repeated or corrected list of one day keeps 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.assignment import BUCKETS, bucket
-from features.schemas import ACTIVATION, TIME
 from features.tables import Snapshot, code_version
 from models import uplift
 from models.bundle import Bundle, open_bundle
+from models.lifetime.outlook import NobodyOrdered
 from pipelines import (
     activation_channels as channels,
 )
@@ -28,12 +28,13 @@ from pipelines import (
     activation_offers,
     activation_past,
     activation_people,
-    activation_reasons,
+    activation_table,
     activation_worth,
     publish,
 )
 from pipelines.activation_people import People
-from pipelines.activation_rules import Activation
+from pipelines.activation_rules import Activation, ActivationError
+from pipelines.activation_table import Decided
 from pipelines.activation_worth import Worth
 from pipelines.build import last_event
 from pipelines.folds import available
@@ -41,12 +42,10 @@ from pipelines.progress import step
 from pipelines.settings import Shop
 from pipelines.workspace import Workspace
 
+__all__ = ["ActivationError", "contacts", "run"]
+
 INPUTS = ("stock", "consents", "contacts", "identities")
 SHOWN = 10  # of the list, told in the record
-
-
-class ActivationError(RuntimeError):
-    """A campaign that cannot be made."""
 
 
 def run(workspace: Workspace, shop: Shop, *, as_of: datetime | None = None) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def run(workspace: Workspace, shop: Shop, *, as_of: datetime | None = None) -> d
     Another list of the same day takes its place, with the same arms. Gives `campaign, as_of,
     snapshot, bundle, reused`, `counts {contact, holdout, left_out {WHY: n}}`, `stages {STAGE: n}`
     of those contacted, `how` and `why` of the values, `expected_gain`, `warnings`, and `first`,
-    the head of the list. Raises ActivationError, Missing, NoConsents, NobodyOrdered.
+    the head of the list. Raises ActivationError and Missing.
     """
     tables, rules = workspace.tables, shop.activation
     as_of = as_of or last_event(tables)
@@ -65,9 +64,12 @@ def run(workspace: Workspace, shop: Shop, *, as_of: datetime | None = None) -> d
             f"no bundle is published in {workspace.root}: `regulars publish` first"
         )
     with workspace.lock("work", shared=True), step("activate"):
-        people = activation_people.people(workspace, shop, as_of=as_of)
+        try:
+            people = activation_people.people(workspace, shop, as_of=as_of)
+        except NobodyOrdered as error:
+            raise ActivationError(f"nobody can be contacted: {error}") from error
         day = as_of.date()
-        inputs = {
+        inputs: dict[str, Any] = {
             "campaign": day.isoformat(),
             "as_of": as_of.isoformat(),
             "bundle": serving,
@@ -142,7 +144,8 @@ def _made(
         for row in order[over].tolist():
             left[row], products[row] = "over_budget", []
         order, held = order[~over], held[~over]
-    table = _table(people, worth, channel, since, left, order, held, products, bundle, rules, as_of)
+    decided = Decided(left, order, held, products, since, channel)
+    table = activation_table.table(people, worth, decided, bundle, rules, as_of=as_of)
     return table, _about(table, people, worth, gain[order], held, bundle, as_of)
 
 
@@ -168,63 +171,6 @@ def _left_out(
 def _held_out(ids: list[str], day: str, share: float) -> npt.NDArray[np.bool_]:
     salt, below = f"activation:{day}", round(share * BUCKETS)
     return np.array([bucket(salt, id) < below for id in ids], np.bool_)
-
-
-def _table(
-    people: People,
-    worth: Worth,
-    channel: pa.Array,
-    since: Any,
-    left: npt.NDArray[np.object_],
-    order: npt.NDArray[np.int64],
-    held: npt.NDArray[np.bool_],
-    products: list[list[str]],
-    bundle: Bundle,
-    rules: Activation,
-    as_of: datetime,
-) -> pa.Table:
-    n = len(people.ids)
-    arm, rank = np.full(n, None, object), np.zeros(n, np.int32)
-    arm[order] = np.where(held, "holdout", "contact")
-    rank[order] = np.arange(1, len(order) + 1)
-    codes, sentences = activation_reasons.reasons(
-        people, titles=_titles(bundle, people), as_of_days=as_of.timestamp() / 86_400
-    )
-    gain = worth.with_ - worth.without
-    why = [
-        None if not code else activation_reasons.left_out(
-            code, days=0 if np.isnan(days) else int(days), rest=rules.rest_days, with_=more,
-            cost=rules.cost,
-        )
-        for code, days, more in zip(left, since.tolist(), gain.tolist(), strict=True)
-    ]  # fmt: skip
-    known = dict(zip(activation_past.KNOWN, activation_worth.known(people).T, strict=True))
-    columns = {
-        "campaign": pa.repeat(pa.scalar(as_of.date().isoformat()), n),
-        "customer_id": people.ids,
-        "arm": pa.array(arm, pa.string()),
-        "rank": pa.array(rank, mask=rank == 0),
-        "stage": people.stage,
-        "reason_code": pa.array(codes, pa.string()),
-        "reason": pa.array(sentences, pa.string()),
-        "left_out": pa.array([code or None for code in left], pa.string()),
-        "left_out_reason": pa.array(why, pa.string()),
-        "products": pa.array(products, pa.list_(pa.string())),
-        "best_channel": channel,
-        "valid_until": pa.repeat(pa.scalar(as_of + timedelta(days=rules.valid_days), TIME), n),
-        "expected_value_without": worth.without,
-        "expected_value_with": worth.with_,
-        "uplift": pa.array(worth.uplift, mask=np.isnan(worth.uplift)),
-        **known,
-    }
-    return pa.table({name: columns[name] for name in ACTIVATION.names}).cast(ACTIVATION)
-
-
-def _titles(bundle: Bundle, people: People) -> dict[str, str]:
-    wanted = pc.unique(people.due["product_id"])
-    rows = bundle.products.filter(pc.is_in(bundle.products["product_id"], value_set=wanted))
-    pairs = zip(rows["product_id"].to_pylist(), rows["title"].to_pylist(), strict=True)
-    return {id: title for id, title in pairs if title}
 
 
 def _about(
@@ -273,9 +219,9 @@ def _inputs(workspace: Workspace) -> dict[str, str]:
 
 
 def _code() -> str:
-    from pipelines import activate
+    from pipelines import activate, activation_reasons
 
     return code_version(
         activate, activation_offers, activation_past, activation_people, activation_reasons,
-        activation_worth, channels, uplift,
+        activation_table, activation_worth, channels, uplift,
     )  # fmt: skip

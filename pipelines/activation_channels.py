@@ -15,9 +15,10 @@ from features.identity import resolve
 from features.schemas import CHANNELS, CONSENTS
 from features.tables import Tables
 from pipelines.activation_people import Floats
+from pipelines.activation_rules import ActivationError
 
 
-class NoConsents(RuntimeError):
+class NoConsents(ActivationError):
     """A shop that requires consent and has told of none."""
 
 

@@ -89,42 +89,46 @@ def chosen_lately(tables: Tables, ids: pa.Array, *, as_of: datetime, rest: int) 
     return since
 
 
-def units(
-    tables: Tables, some: list[Campaign], *, as_of: datetime, contacted: bool = False
-) -> pa.Table:
-    """Everybody chosen in campaigns whose horizon is over by a moment: UNIT and what came of it.
-
-    returned: 1 where she bought within the horizon, orders and revenue (refunds taken out) within
-    it, in whatever channel, by the links between ids known at as_of.
-    """
-    import duckdb
-
+def units(tables: Tables, some: list[Campaign], *, as_of: datetime) -> pa.Table:
+    """Everybody chosen in campaigns whose horizon is over by a moment, with what came of it."""
     over = [one for one in some if one.at + timedelta(days=one.horizon_days) <= as_of]
     if not over:
         return _nobody()
+    low = min(one.at for one in over)
+    return joined(chosen(over), bought(tables, low, as_of))
+
+
+def chosen(some: list[Campaign]) -> pa.Table:
+    """UNIT of both arms, and when her outcomes count, in microseconds: above start, up to until."""
     rows = []
-    for one in over:
+    for one in some:
         table = one.snapshot.read(UNIT)
         table = table.filter(pc.is_in(table["arm"], value_set=pa.array(ARMS)))
         start = round(one.at.timestamp() * 1e6)
         for name, value in (("start", start), ("until", start + one.horizon_days * DAY)):
             table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
         rows.append(table)
-    chosen = pa.concat_tables(rows)
-    chosen = chosen.append_column("place", pa.array(np.arange(chosen.num_rows)))
-    low, high = min(one.at for one in over), as_of
-    events = _bought(tables, low, high)
+    return pa.concat_tables(rows)
+
+
+def joined(chosen: pa.Table, bought: pa.Table) -> pa.Table:
+    """`chosen` with returned (1: she bought within the horizon), orders and revenue, less refunds.
+
+    bought: what `bought` gives.
+    """
+    import duckdb
+
     db = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    db.register("chosen", chosen)
-    db.register("bought", events)
+    db.register("placed", chosen.append_column("place", pa.array(np.arange(chosen.num_rows))))
+    db.register("bought", bought)
     return (
         db.execute(
             """SELECT c.* EXCLUDE (start, until, place), coalesce(o.returned, 0) AS returned,
             coalesce(o.orders, 0) AS orders, coalesce(o.revenue, 0.0) AS revenue
-            FROM chosen c LEFT JOIN (
+            FROM placed c LEFT JOIN (
                 SELECT c.place, max(b.purchase) AS returned, sum(b.amount) AS revenue,
                 count(DISTINCT b.order_id) FILTER (WHERE b.purchase = 1) AS orders
-                FROM chosen c JOIN bought b
+                FROM placed c JOIN bought b
                 ON b.customer_id = c.customer_id AND b.moment > c.start AND b.moment <= c.until
                 GROUP BY c.place
             ) o ON o.place = c.place ORDER BY c.place"""
@@ -134,8 +138,12 @@ def units(
     )
 
 
-def _bought(tables: Tables, low: datetime, high: datetime) -> pa.Table:
-    """Purchases and refunds of known customers between two moments."""
+def bought(tables: Tables, low: datetime, high: datetime) -> pa.Table:
+    """Purchases and refunds between two moments, in whatever channel; whose, by the later's links.
+
+    customer_id, moment in microseconds, purchase (1, a refund 0), amount (a refund's below 0),
+    order_id.
+    """
     import pyarrow.dataset as ds
 
     events = tables.need("events")

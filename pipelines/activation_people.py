@@ -83,11 +83,8 @@ def people(workspace: Workspace, shop: Shop, *, as_of: datetime) -> People:
     known = made.read(FEATURES)
     known = known.take(pc.index_in(ids, known["customer_id"].combine_chunks()))
     columns = {name: numbers(known[name]) for name in FEATURES[1:]}
-    worth = np.where(
-        np.isfinite(told := numbers(life["expected_order_value"])),
-        told,
-        np.nan_to_num(columns["average_order_value"]),
-    )
+    worth = numbers(life["expected_order_value"])
+    worth = np.where(np.isfinite(worth), worth, np.nan_to_num(columns["average_order_value"]))
     due, row = _due(clock, ids, as_of)
     return People(
         ids=ids,

@@ -55,17 +55,18 @@ def span(days: float) -> str:
     raise AssertionError(days)
 
 
-def left_out(code: str, *, days: int = 0, rest: int = 0, with_: float = 0, cost: float = 0) -> str:
+def left_out(code: str, *, days: int, rest: int, gain: float, cost: float) -> str:
     """Why a customer is not contacted, in words."""
-    return {
+    words = {
         "no_consent": "has not agreed to any way of contact that the shop has",
         "beyond_hope": "is hardly a customer any more: a contact would not reach her",
         "comes_anyway": "is expected to come without a contact",
         "contacted_recently": f"was chosen {span(days)} ago and rests for {span(rest)}",
         "nothing_to_offer": "no product of her list is available",
-        "not_worth_it": f"a contact is expected to bring {with_:,.2f} and costs {cost:,.2f}",
+        "not_worth_it": f"a contact is expected to bring {gain:,.2f} and costs {cost:,.2f}",
         "over_budget": "others are worth more, and the budget ends before her",
-    }[code]
+    }
+    return words[code]
 
 
 def _words(days: Floats) -> Sequence[str]:

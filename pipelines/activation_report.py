@@ -18,9 +18,9 @@ from models.evaluation import uplift
 from models.evaluation.abtest import Measure
 from models.evaluation.intervals import numbers
 from pipelines import activation_past, experiment, experiment_checks, experiment_runs
-from pipelines.activate import ActivationError
 from pipelines.activation_channels import whose
 from pipelines.activation_past import KNOWN, Campaign
+from pipelines.activation_rules import ActivationError
 from pipelines.build import last_event
 from pipelines.experiment_trials import LEVEL, Trial
 from pipelines.experiment_verdict import Question
@@ -124,8 +124,8 @@ def _untouched(tables: Tables, units: pa.Table, ripe: list[Campaign]) -> dict[st
         "code": "untouched",
         "title": "Those held out were left in peace",
         "why": "Whoever was held out and contacted all the same makes the two arms alike, and the "
-        f"effect look smaller than it is. Fails beyond {LEAK:.0%}. Whom the shop contacted stands in "
-        "its table contacts, by the campaign's day.",
+        f"effect look smaller than it is. Fails beyond {LEAK:.0%}. Whom the shop wrote to stands "
+        "in its table contacts, by the campaign's day.",
     }
     contacts = tables.current("contacts")
     if contacts is None:
@@ -175,7 +175,7 @@ def _ranking(units: pa.Table, seed: int) -> dict[str, Any] | None:
         return None
     found = uplift.judge(gain, contacted, numbers(units["returned"]), seed=seed)
     curve = found.curve
-    return experiment.clean(
+    told: dict[str, Any] = experiment.clean(
         {
             "qini": asdict(found.qini),
             "auuc": asdict(found.auuc),
@@ -186,3 +186,4 @@ def _ranking(units: pa.Table, seed: int) -> dict[str, Any] | None:
             },
         }
     )
+    return told

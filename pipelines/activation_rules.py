@@ -8,6 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from features.schemas import CHANNELS
 
+
+class ActivationError(RuntimeError):
+    """A campaign that cannot be made or measured.
+
+    ActivationError
+    └── NoConsents      consent is required, and the shop has told of none (activation_channels)
+    """
+
+
 Stage = Literal["new", "active", "cooling", "at_risk", "lapsed"]
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -19,7 +19,7 @@ from features.replenishment import replenishment
 from models.bundle import Bundle, open_bundle
 from models.history import Codes
 from pipelines import publish
-from pipelines.activate import ActivationError
+from pipelines.activation_rules import ActivationError
 from pipelines.build import last_event
 from pipelines.progress import step
 from pipelines.settings import Shop

@@ -20,7 +20,7 @@ from pipelines.report import shown
 from pipelines.settings import moment
 from pipelines.steps import Job, Record
 
-NAMES = ("ingest", "build_features", "train", "judge", "publish", "nightly", "demo")
+NAMES = ("ingest", "build_features", "train", "judge", "publish", "activate", "nightly", "demo")
 
 # Finished work is known by snapshots, runs and bundles, never by Prefect's cache, which a kill
 # loses. An argument is a path or a small record, and nothing is hashed.
@@ -45,6 +45,12 @@ def features_task(job: Job) -> Record:
 def lifetime_task(job: Job) -> Record:
     """Feature tables to who is still there and what to expect."""
     return steps.foretell(job)
+
+
+@task(cache_policy=NO_CACHE, name="replenishment", retries=1, retry_delay_seconds=1)
+def replenishment_task(job: Job) -> Record:
+    """Purchases to when each customer is due for what she bought."""
+    return steps.clock_repeats(job)
 
 
 @task(cache_policy=NO_CACHE, name="train", retries=1, retry_delay_seconds=1)
@@ -81,6 +87,28 @@ def gate_task(job: Job, judged: Record) -> Record:
 def publish_task(job: Job, decision: Record, at: datetime) -> Record:
     """A decision to the bundle that serves."""
     return steps.publish_run(job, decision["run_id"], at=at, why=decision["verdict"])
+
+
+@task(cache_policy=NO_CACHE, name="retention", retries=1, retry_delay_seconds=1)
+def retention_task(job: Job) -> Record:
+    """All of it to the list of whom to wake and the retention lead's page."""
+    done = steps.wake(job)
+    text = "\n".join(f"- **{name}**: {said}" for name, said in done["said"].items())
+    create_markdown_artifact(key="retention", markdown=text, description="For tomorrow morning")
+    return done
+
+
+@task(cache_policy=NO_CACHE, name="activate", retries=1, retry_delay_seconds=1)
+def activate_task(job: Job) -> Record:
+    """A shop to the list of whom to wake."""
+    done = steps.activate_customers(job)
+    counts = [
+        {"customers": done["counts"]["contact"], "are": "to contact"},
+        {"customers": done["counts"]["holdout"], "are": "held out"},
+        *({"customers": n, "are": why} for why, n in done["counts"]["left_out"].items()),
+    ]
+    create_table_artifact(key="activation", table=counts, description=done["why"])
+    return done
 
 
 @task(cache_policy=NO_CACHE, name="synthesize")
@@ -149,6 +177,17 @@ def publish(
 
 
 @flow
+def activate(
+    workspace: str = "workspace",
+    shop: str | None = None,
+    overrides: list[str] | None = None,
+    as_of: str | None = None,
+) -> Record:
+    """Make the day's list of customers worth waking."""
+    return activate_task(_job(workspace, shop, None, overrides, None, as_of))
+
+
+@flow
 def nightly(
     workspace: str = "workspace",
     shop: str | None = None,
@@ -183,20 +222,22 @@ def demo(
 
 
 def _loop(job: Job) -> Record:
-    """Ingest, features, lifetime, train, judge, gate, publish."""
+    """Ingest, features, lifetime, replenishment, train, judge, gate, publish, retention."""
     clock = steps.Clock()
     taken = clock("ingest", ingest_task, job)
     built = clock("features", features_task, job)
     foretold = clock("lifetime", lifetime_task, job)
+    due = clock("replenishment", replenishment_task, job)
     trained = clock("train", train_task, job)
     judged = clock("judge", judge_task, job, trained)
     decision = clock("gate", gate_task, job, judged)
     published = clock("publish", publish_task, job, decision, _now())
+    woken = clock("retention", retention_task, job)
     return {
         "rows": taken["rows"],
         "reasons": taken["reasons"],
         "as_of": built["as_of"],
-        "tables": {**built["tables"], **foretold["tables"]},
+        "tables": {**built["tables"], **foretold["tables"], **due["tables"]},
         "lifetime": foretold["fit"],
         "trained": trained["models"],
         "models": judged["models"],
@@ -204,6 +245,7 @@ def _loop(job: Job) -> Record:
         "folds": judged["folds"],
         "decision": decision,
         "published": published,
+        "retention": woken,
         "champion": published["model"] or steps.serving_model(job),
         "seconds": clock.seconds,
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

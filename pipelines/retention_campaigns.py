@@ -11,7 +11,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipelines import activation_past
+from models.evaluation.slices import SMALL
+from pipelines import activation_past, activation_report
+from pipelines.activate import ActivationError
 from pipelines.settings import Shop
 from pipelines.workspace import Workspace
 
@@ -62,5 +64,49 @@ def _list(one: activation_past.Campaign, at: datetime, titles: dict[str, str]) -
     }
 
 
-def _report(workspace: Workspace, shop: Shop, at: datetime) -> Record | None:
-    return None
+def _report(workspace: Workspace, shop: Shop, at: datetime) -> Record:
+    """What `regulars activate report` says: `said` in words, and the figures where there are any.
+
+    Figures: `brought` {MEASURE: {mean, low, high}}, what all contacts together changed, and
+    `stages` and `channels`, the added share of customers who came back, by kind.
+    """
+    try:
+        found, _ = activation_report.run(workspace, shop, as_of=at)
+    except ActivationError as error:
+        return {"said": [_sentence(str(error))], "decision": None}
+    arms = found["arms"]
+    size = (
+        f"{len(found['campaigns'])} measured: {arms['contact']['units']:,} customers contacted, "
+        f"{arms['holdout']['units']:,} held out."
+    )
+    return {
+        "said": [found["verdict"]["headline"], size],
+        "decision": found["verdict"]["decision"],
+        "brought": found["brought"],
+        "stages": _kinds(found, "stage"),
+        "channels": _kinds(found, "best_channel"),
+    }
+
+
+def _kinds(found: Record, slice_: str) -> list[Record]:
+    """`name, n, n_control, control, treated, difference, low, high, sure` by kind of customer.
+
+    sure: None where an arm has too few to tell, else whether chance, corrected for the kinds looked
+    at, is below 5 %.
+    """
+    keys = ("n", "n_control", "control", "treated", "difference", "low", "high")
+    return [
+        {
+            "name": one["value"],
+            **{key: one[key] for key in keys},
+            "sure": None
+            if min(one["n"], one["n_control"]) < SMALL or one["adjusted"] is None
+            else one["adjusted"] < 0.05,
+        }
+        for one in found["slices"]
+        if one["measure"] == "returned" and one["slice"] == slice_
+    ]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

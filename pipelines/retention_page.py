@@ -25,6 +25,7 @@ MEANING = {
     "at_risk": "much later than usual: it is time to act",
     "lapsed": "so late that hardly any such customer returns by herself",
 }
+DETAILED = 4  # months of which every move is shown
 FLOW = "<div class=scroll tabindex=0 role=region aria-label='moves between stages'>"
 Record = dict[str, Any]
 
@@ -72,8 +73,8 @@ def _standing(record: Record) -> list[str]:
             more += f"; {money(record, one['expected'])} within a year"
         picture = pictures.bar(n, top, f"{name}: {said}", stage=one["stage"])
         rows.append(
-            f"<div class=line><div><b><span class='dot of-{one['stage']}'></span>{name}</b><br>"
-            f"<small>{MEANING[one['stage']]}</small></div>{picture}"
+            f"<div class='line wide'><div><b><span class='dot of-{one['stage']}'></span>{name}</b>"
+            f"<br><small>{MEANING[one['stage']]}</small></div>{picture}"
             f"<div class=n><b>{said}</b><br><small>{escape(more)}</small></div></div>"
         )
     return [
@@ -100,9 +101,7 @@ def _moving(record: Record) -> list[str]:
             f"{pictures.stacked(one['stages'], top, f'{name}: {ends}')}"
             f"<div class=n><small>{said}</small></div></div>"
         )
-    whole = months[:-1] if len(months) > 1 else months
-    tables = [_matrix(one) for one in (months[-1], *reversed(whole)) if one["moves"]]
-    tables = tables if len(months) > 1 else tables[:1]
+    tables = [_matrix(one) for one in reversed(months[-DETAILED:])]
     return [
         "<h2>How they move</h2>",
         "<p class=about>Customers by stage at the end of each month, and what happened in it. "
@@ -110,8 +109,8 @@ def _moving(record: Record) -> list[str]:
         f"{month(months[-1]['month'])} goes to {day(record['as_of'])}.</p>",
         pictures.legend(),
         *rows,
-        "<details class=fold><summary><b>Who moved from where to where, month by month</b>"
-        f"</summary>{''.join(tables)}</details>",
+        "<details class=fold><summary><b>Who moved from where to where, in the last "
+        f"months</b></summary>{''.join(tables)}</details>",
     ]
 
 

@@ -101,22 +101,23 @@ def bring_back(
     name, group = cell // max(groups, 1), cell % max(groups, 1)
     others = every[group] - n
     rate = (came[group] - hers + 0.5) / (others + 1)
+    both = (came[group] + 0.5) / (every[group] + 1)
     enough = others >= OTHERS
-    name, n, hers, others, rate = (one[enough] for one in (name, n, hers, others, rate))
+    name, n, hers, others, rate, both = (one[enough] for one in (name, n, hers, others, rate, both))
     size = len(words.dictionary)
 
     def total(values: Doubles) -> Doubles:
-        return np.bincount(name, values, minlength=size)
+        return np.bincount(name, values, minlength=size).astype(np.float64)
 
     count = total(n)
     kept = np.sort(np.argsort(-count, kind="stable")[:MOST])
     kept = kept[count[kept] >= buyers]
     count = count[kept]
     difference = total(hers - n * rate)[kept] / count
-    spread = rate * (1 - rate) * (n + n**2 / others)
+    spread = both * (1 - both) * (n + n**2 / others)  # as if the product made no difference
     error = np.sqrt(total(spread)[kept]) / count
     error = np.maximum(error, 1e-9)
-    weight = (between := _between(difference, error)) / (between + error**2)
+    weight = (between := _between(difference, error, count)) / (between + error**2)
     shrunk = weight * difference
     reach = WIDE * error * np.sqrt(weight)
     chance = 2 * ndtr(-np.abs(difference) / error)
@@ -152,8 +153,8 @@ def _alike(owner: Ints, day: Ints, size: Ints) -> Ints:
     return group.ravel().astype(np.int64)
 
 
-def _between(difference: Doubles, error: Doubles) -> float:
-    """How differences vary about none beyond chance, by moments; USUAL where nothing is beyond."""
-    w = 1 / error**2
-    beyond = float(w @ difference**2) - len(w)
-    return max(USUAL**2, beyond / float(w.sum()) if len(w) else 0.0)
+def _between(difference: Doubles, error: Doubles, buyers: Doubles) -> float:
+    """How differences vary about none beyond chance, by moments; at least what is USUAL."""
+    if not len(difference):
+        return USUAL**2
+    return max(USUAL**2, float(np.average(difference**2 - error**2, weights=buyers)))

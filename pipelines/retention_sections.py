@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 from pipelines import retention_pictures as pictures
-from pipelines.retention_words import LIST, money, points
+from pipelines.retention_words import LIST, between, money
 
+WORDS = {"returned": "Customers who came back", "revenue": "Revenue", "orders": "Orders"}
 Record = dict[str, Any]
 
 
@@ -31,7 +32,9 @@ def todo(record: Record) -> list[str]:
         "<details class=fold><summary><b>The first "
         f"{len(items)} of the list</b> ({n:,} to contact, worth most first)</summary>"
         f"<ol class=list>{''.join(items)}</ol>"
-        f"<p>{left:,} customers are not worth a contact today; the list says why for each.</p>"
+        f"<p>All contacts together are expected to bring {money(record, found['expected_gain'])} "
+        f"({escape(found['why'])}). {left:,} customers are not worth a contact today; "
+        "the list says why for each.</p>"
         "</details>"
     ]
 
@@ -66,7 +69,23 @@ def campaigns(record: Record) -> list[str]:
             "report</code> says how many came back because of it.</p>",
             f"<pre><code>{LIST}</code></pre>",
         ]
-    return [*made, *(f"<p>{escape(line)}</p>" for line in found["lines"])]
+    if found["decision"] is None:
+        return [*made, *(f"<p>{escape(line)}</p>" for line in found["said"])]
+    headline, *rest = found["said"]
+    made += [f"<p><b>{escape(headline)}</b></p>", *(f"<p>{escape(line)}</p>" for line in rest)]
+    told = [
+        f"<li>{WORDS[name]} because of the contacts: {one['mean']:+,.0f}, likely "
+        f"{one['low']:+,.0f} to {one['high']:+,.0f}</li>"
+        for name, one in found["brought"].items()
+        if one["low"] is not None
+    ]
+    made.append(f"<ul>{''.join(told)}</ul>" if told else "")
+    for title, key in (("By stage", "stages"), ("By way of contact", "channels")):
+        rows = [row for row in found[key] if row["low"] is not None]
+        if rows:
+            made += [f"<h3>{title}: how many more came back</h3>", *_effects(rows)]
+    return [*made, "<p class=about>Checks, curves and all figures: <code>regulars activate "
+            "report</code>.</p>"]  # fmt: skip
 
 
 def bringing(record: Record) -> list[str]:
@@ -121,17 +140,38 @@ def _groups(record: Record, rows: Sequence[Record]) -> list[str]:
     return made
 
 
+def _effects(rows: Sequence[Record]) -> list[str]:
+    """The added share of customers who came back, by kind; few customers are only counted."""
+    told = [row for row in rows if row["sure"] is not None]
+    reach = pictures.reach(told)
+    made = []
+    for row in rows:
+        name = pictures.STAGES.get(row["name"], str(row["name"]).replace("_", " "))
+        shares = f"{row['treated']:.0%} of {row['n']:,}; of {row['n_control']:,} held out "
+        shares += f"{row['control']:.0%}"
+        if row["sure"] is None:
+            picture, said = "<span></span>", "too few to tell"
+        else:
+            said = between(row)
+            picture = pictures.whisker(row, reach, f"{name}: {said}; {shares}")
+        made.append(_line(name, picture, said, shares))
+    return made
+
+
 def _bringing(rows: Sequence[Record]) -> list[str]:
     reach = pictures.reach(rows)
     made = []
     for row in rows:
-        mark = "" if row["sure"] else " (not sure)"
-        low, high = points(row["low"]), points(row["high"])
         shares = f"{row['returned']:.0%} of {row['buyers']:,}, customers alike {row['alike']:.0%}"
-        said = f"{row['title']}: {points(row['difference'])}, likely {low} to {high}; {shares}"
-        made.append(
-            f"<div class='line wide'><b>{escape(row['title'])}</b>"
-            f"{pictures.whisker(row, reach, said)}"
-            f"<div class=n>{points(row['difference'])}{mark}<br><small>{shares}</small></div></div>"
-        )
+        said = between(row) if row["sure"] else "may be chance"
+        picture = pictures.whisker(row, reach, f"{row['title']}: {between(row)}; {shares}")
+        made.append(_line(row["title"], picture, said, shares, wide=True))
     return made
+
+
+def _line(name: str, picture: str, said: str, more: str, *, wide: bool = False) -> str:
+    kind = "'line wide'" if wide else "line"
+    return (
+        f"<div class={kind}><b>{escape(name)}</b>{picture}"
+        f"<div class=n>{escape(said)}<br><small>{escape(more)}</small></div></div>"
+    )

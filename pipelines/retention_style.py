@@ -23,7 +23,8 @@ padding:.28rem 0;border-bottom:1px solid var(--line)}
 font-variant-numeric:tabular-nums}.line.wide{grid-template-columns:16rem 1fr 17rem}
 table.flow td.n{min-width:3.4rem}table.flow caption{text-align:left;color:var(--soft)}
 .list li{margin:.45rem 0}
-@media(max-width:40rem){.line,.line.wide{grid-template-columns:1fr max-content}
+@media(max-width:40rem){.verdict dl{grid-template-columns:1fr;gap:0}.verdict dd{margin:0 0 .45rem}
+.line,.line.wide{grid-template-columns:1fr max-content}
 .line>svg{grid-column:1/-1;grid-row:2}.line .n{max-width:13rem}}
 @media print{.line,.list li{break-inside:avoid}}
 """

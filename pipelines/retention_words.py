@@ -78,9 +78,10 @@ def month(text: str) -> str:
     return f"{date.fromisoformat(f'{text}-01'):%b %Y}"
 
 
-def points(value: float) -> str:
-    """A difference of shares."""
-    return f"{100 * value:+.1f} points"
+def between(one: Record) -> str:
+    """A difference of shares with its interval: `+2.1 points (0.3 to 3.9)`."""
+    difference, low, high = (100 * one[key] for key in ("difference", "low", "high"))
+    return f"{difference:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
 def _regulars(record: Record) -> str:
@@ -115,8 +116,8 @@ def _worth(record: Record) -> str:
         return "Not known: the events have no prices."
     return (
         f"Those slipping brought {money(record, one['brought'])} in the year up to their last "
-        f"order; as things stand {money(record, one['expected'])} is expected of them in the "
-        f"coming year. At risk: {money(record, one['at_risk'])}."
+        f"order. {money(record, one['at_risk'])} of it is at risk: it is more than what is "
+        "expected of them in the coming year."
     )
 
 

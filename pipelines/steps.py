@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from features.replenishment import replenishment
 from models.lifetime.outlook import NobodyOrdered
 from pipelines import build, choose, ingest, judge, lifetime, publish, train
 from pipelines.progress import say, step
@@ -76,6 +77,58 @@ def foretell(job: Job) -> Record:
     except NobodyOrdered as error:
         say(f"lifetime: {error}")
         return {"tables": {}, "fit": None, "reused": False}
+
+
+def clock_repeats(job: Job) -> Record:
+    """When each customer is due for what she bought."""
+    with job.workspace.lock("work", shared=True), step("replenishment"):
+        as_of = job.as_of or build.last_event(job.workspace.tables)
+        made = replenishment(job.workspace.tables, as_of=as_of, current=job.as_of is None)
+    return {"tables": {"replenishment": {"snapshot": made.id, "rows": made.rows}}}
+
+
+def activate_customers(job: Job) -> Record:
+    """The list of whom to wake; raises where it cannot be made."""
+    from pipelines import activate
+
+    return activate.run(job.workspace, job.shop, as_of=job.as_of)
+
+
+def wake(job: Job) -> Record:
+    """Today's list of whom to wake, and the retention lead's page.
+
+    Gives `list`, what `activate.run` gives, None where it cannot be made, `missing`, why, `page`,
+    `run_id` and `said`, the page's answers by question. Neither holds up a night: what serves is
+    published already.
+    """
+    from pipelines import (
+        activate,
+        activation_channels,
+        report,
+        retention,
+        retention_page,
+        retention_runs,
+        retention_words,
+    )
+
+    done: Record = {"list": None, "missing": None, "page": None, "run_id": None, "said": {}}
+    try:
+        done["list"] = activate.run(job.workspace, job.shop, as_of=job.as_of)
+    except (activate.ActivationError, activation_channels.NoConsents, NobodyOrdered) as error:
+        done["missing"] = str(error)
+        say(f"activate: {error}")
+    if job.as_of is not None:  # a look back must not stand where operators look for today
+        return done
+    try:
+        told = retention.run(job.workspace, job.shop)
+    except NobodyOrdered as error:
+        say(f"retention: {error}")
+        return done
+    page = retention_page.page(told)
+    done["page"] = str(report.keep(job.workspace, "retention", page))
+    done["run_id"] = retention_runs.track(job.tracking, told, page)
+    done["said"] = {"Today": retention_words.headline(told), **retention_words.answers(told)}
+    return done
 
 
 def train_models(

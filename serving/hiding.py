@@ -6,7 +6,7 @@ import numpy as np
 
 from models.scorer import Codes
 from models.surfaces import Surface
-from serving.due import early
+from serving.due import due, early
 from serving.questions import Question
 from serving.visit import NOTHING, Visit, codes_of
 
@@ -15,6 +15,10 @@ def hidden(visit: Visit, question: Question, surface: Surface, *, drop: bool) ->
     """Ascending codes; drop: her published history too."""
     parts = _parts(visit, question, surface, drop)
     seen = visit.seen() if drop and surface.bought not in ("keep", "only") else NOTHING
+    if len(seen) and question.seen is None and any(name == "again" for name, _ in surface.sources):
+        timed = due(visit)
+        back = visit.shelf.bought(visit.row) if timed is None else timed.codes
+        seen = np.setdiff1d(seen, back)  # else the source would be for nothing
     if not parts:
         return seen
     return np.unique(np.concatenate([seen, *parts]))

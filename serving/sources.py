@@ -122,7 +122,14 @@ def _recent(visit: Visit) -> Found:
 
 
 def _new(visit: Visit) -> Found:
+    """The newest products, those of the categories that she knows first."""
     codes = visit.shelf.newest
+    seen = np.concatenate([visit.seen(), np.array(visit.since, np.int32)])
+    if len(seen):
+        category = visit.shelf.catalogue.groups("category")
+        hers = category[seen]
+        strange = ~np.isin(category[codes], hers[hers >= 0])
+        codes = codes[np.argsort(strange, kind="stable")]
     return Found(codes, _falling(len(codes)))
 
 

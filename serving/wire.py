@@ -14,6 +14,9 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.problems import MEDIA_TYPE
+from serving.problems import body as problem
+
 MOST_HEAD = 64 * 1024  # bytes, beside the piece that arrived last
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -37,6 +40,18 @@ class Bounded(HttpToolsProtocol):
                 self.transport.close()
         elif self.head:
             self.head = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP request is told as every other error is."""
+        content = problem(400, msg)
+        head = (
+            "HTTP/1.1 400 Bad Request\r\n"
+            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(content)}\r\n"
+            "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+            "referrer-policy: no-referrer\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        self.transport.close()
 
 
 class Leaving(uvicorn.Server):

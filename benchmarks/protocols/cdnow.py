@@ -44,12 +44,31 @@ Doubles = npt.NDArray[np.float64]
 
 def show(to: Path | None = None) -> None:
     """Print every figure, draw the weeks into docs/images."""
-    found: list[Row] = []
-    for row in run():
-        printed = row["published"]
-        beside = "" if printed is None else f"published {printed:.4g}  {row['source']}"
-        print(f"cdnow  {row['model']:12} {row['metric']:34} {row['value']:9.4f}  {beside}")
-        found.append(row)
+    found = list(run())
+    for row in found:
+        if row["published"] is not None:
+            error = next(
+                r["value"]
+                for r in found
+                if (r["model"], r["metric"]) == (row["model"], f"{row['metric']}_standard_error")
+            )
+            print(
+                f"{row['model']:12} {row['metric']:6} {row['value']:8.3f} (±{error:.3f})  "
+                f"published {row['published']:<6g} {row['source']}"
+            )
+    table: dict[str, dict[str, float]] = {}
+    for row in found:
+        if row["metric"].startswith("holdout_"):
+            table.setdefault(row["model"], {})[row["metric"]] = row["value"]
+    heads = "".join(f"{x:>6}" for x in (*CLASSES[:-1], f"{CLASSES[-1]}+"))
+    print(f"\norders in weeks 40 to 78       sum    MAE   RMSE   mean of who repeated{heads} times")
+    for name, of in table.items():
+        total, mae, rmse, *means = of.values()
+        print(
+            f"{name:26} {total:7,.0f} {mae:6.3f} {rmse:6.3f} {'':21}"
+            + "".join(f"{mean:6.2f}" for mean in means)
+        )
+    print(f"\ncumulative repeat orders after 78 weeks: {found[-1]['value']:+.1%} off")
     if to:
         to.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"drawn: {PICTURE.relative_to(ROOT)}")
@@ -68,7 +87,7 @@ def run() -> Iterator[Row]:
     actual = came(every, known.who, after=CUT, until=END)
     regular = max(rhythm.choose(known.histories, prior=0)[1][1:], key=lambda m: m.log_likelihood)
     by_class = np.minimum(known.histories.repeat_orders[known.histories.row], CLASSES[-1])
-    for name, expected in ways(known, bg, regular).items():
+    for name, expected in {"actual": actual, **ways(known, bg, regular)}.items():
         errors = {
             "holdout_orders": float(expected.sum()),
             "holdout_mean_absolute_error": float(np.abs(expected - actual).mean()),
@@ -122,10 +141,10 @@ def ways(known: Known, bg: Rhythm, regular: Rhythm) -> dict[str, Doubles]:
     return {
         "BG/NBD": returning.expected_orders(bg, of, days=HORIZON)[row],
         regular.name: returning.expected_orders(regular, of, days=HORIZON)[row],
-        "her own pace": pace,
-        "as last time": x,
-        "pace if <13wk": np.where(silent <= 91, pace, 0.0),
-        "the mean": np.full(len(x), pace.mean()),
+        "her pace goes on": pace,
+        "as often as before": x,
+        "her pace, if <13 wk silent": np.where(silent <= 91, pace, 0.0),
+        "everybody the mean": np.full(len(x), pace.mean()),
     }
 
 

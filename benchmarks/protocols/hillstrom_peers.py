@@ -16,10 +16,10 @@ import numpy as np
 def main() -> None:
     warnings.simplefilter("ignore")
     from lightgbm import LGBMClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklift.models import ClassTransformation, SoloModel, TwoModels
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
+    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+    from sklift.models import ClassTransformation, SoloModel, TwoModels  # type: ignore
 
     def trees() -> Any:
         return LGBMClassifier(
@@ -43,7 +43,7 @@ def main() -> None:
     import pandas as pd
 
     table = pd.DataFrame(known, columns=[f"known_{i}" for i in range(known.shape[1])])
-    made = {}
+    made: dict[str, Any] = {}
     for base, make in (("trees", trees), ("logistic", logistic)):
         for name, learner in learners.items():
             scores = np.empty(len(outcome))

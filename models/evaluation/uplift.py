@@ -86,7 +86,8 @@ def judge(
     every = np.stack(drawn)  # (1 + resamples, 2 + points + shares + 1)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = np.nanquantile(every[1:], tails, axis=0)
-    found = [Interval(*map(float, one), n=n) for one in zip(every[0], low, high, strict=True)]
+    ends = zip(every[0].tolist(), low.tolist(), high.tolist(), strict=True)
+    found = [Interval(mean, least, most, n) for mean, least, most in ends]
     places = slice(2, 2 + POINTS)
     return Ranked(
         found[0],

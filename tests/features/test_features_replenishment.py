@@ -187,7 +187,7 @@ def slow(events: list[Row], as_of: datetime) -> dict[tuple[str, str], Row]:
         state = "overdue" if due["overdue_at"] <= as_of else "due"
         here, due_bin = (max(n for n in bins if edges[n] <= age) for age in (one["age"], 1.0))
         rates = rate[one["class"]]
-        if due["due_from"] > as_of and rates[here] < 0.5 * rates[due_bin]:
+        if due["due_from"] > as_of and rates[here] < 0.25 * rates[due_bin]:
             state = "too_early"
         table[pair] = {
             "purchases": one["number"],

@@ -1,11 +1,13 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from features.ids import IdMap
-from models.purchases import nothing, purchases
+from features.schemas import REPLENISHMENT
+from models.purchases import clock, nothing, purchases
 
+DUE = ("due_from", "due_at", "overdue_at")
 CUSTOMERS, PRODUCTS = IdMap(["ann", "bob", "eve"]), IdMap(["bread", "milk", "tea"])
 
 
@@ -42,3 +44,42 @@ def test_a_shop_that_sold_nothing_is_as_one_that_does_not_say():
     for one, other in zip(none, nothing(3), strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
+
+
+def test_the_clock_stands_beside_what_was_bought_and_says_nothing_of_what_came_back():
+    day = datetime(1970, 1, 11, 12, tzinfo=UTC)
+    bought = purchases(
+        interactions(*((who, what, 2, 2, day) for who, what in (
+            ("eve", "tea"), ("eve", "milk"), ("ann", "milk"), ("ann", "bread"),
+        ))),
+        CUSTOMERS,
+        PRODUCTS,
+    )  # fmt: skip
+
+    def row(who: str, what: str, own: float | None, state: str | None) -> dict[str, object]:
+        due = {name: day + timedelta(days=n) for n, name in enumerate(DUE, 1)}
+        said = {"own_interval_days": own, "product_interval_days": 9.0, "chance_14d": 0.25}
+        return {"customer_id": who, "product_id": what, "state": state, **said, **due}
+
+    rows = [
+        row("eve", "tea", 30.0, "too_early"),
+        row("ann", "milk", None, "due"),
+        row("ann", "bread", None, None),
+        row("ann", "stranger's", 5.0, "due"),
+        row("stranger", "tea", 5.0, "due"),
+    ]
+    table = pa.Table.from_pylist(rows, schema=pa.schema([REPLENISHMENT.field(n) for n in rows[0]]))
+    found = clock(table, bought, CUSTOMERS, PRODUCTS)
+    assert bought.products.tolist() == [0, 1, 1, 2]  # ann's bread and milk, eve's milk and tea
+    assert found.intervals.tolist() == [9, 9, 0, 30]
+    assert found.hers.tolist() == [False, False, False, True]
+    assert found.early.tolist() == [0, 11, 0, 11]
+    assert found.due.tolist() == [0, 12, 0, 12]
+    assert found.overdue.tolist() == [0, 13, 0, 13]
+    assert found.waits.tolist() == [False, False, False, True]
+    assert found.chances.tolist() == [0.25, 0.25, 0, 0.25]
+
+
+def test_a_clock_of_nothing_is_empty():
+    none = clock(REPLENISHMENT.empty_table(), nothing(3), CUSTOMERS, PRODUCTS)
+    assert {len(array) for array in none} == {0}

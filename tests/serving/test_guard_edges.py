@@ -1,6 +1,7 @@
 """Edges: whose pages may ask, what every answer bears, how large a request's head may be."""
 
 import gc
+import json
 import socket
 import threading
 import time
@@ -155,3 +156,17 @@ def test_a_slow_head_within_the_bound_is_read_each_time(port):
             time.sleep(0.02)
             caller.sendall(b"y" * 10 + b"\r\n\r\n")
             assert caller.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_no_request_is_told_as_a_problem(serve, publish, bundles):
+    publish()
+    host, port = serve(bundles).removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        answer = b""
+        while part := connection.recv(4096):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["status"] == 400

@@ -149,10 +149,13 @@ def test_win_back_shows_a_lapsed_customer_what_she_used_to_buy_and_what_is_new(s
     )
     about = {"model": {"name": "near"}, "as_of": datetime.now(UTC).isoformat()}
     client = shop(seen="drop", bought=bought, clock=clock, about=about, products=products)
-    items = ask(client, "win_back", n=4)
-    assert "p0" in [item["product_id"] for item in items if item["source"] == "again"]
+    items = ask(client, "win_back", n=9, explain="true")
+    assert "p0" in [item["product_id"] for item in items[:4] if item["source"] == "again"]
     assert "p8" not in [item["product_id"] for item in items], "it cannot be had"
-    assert any(item["source"] == "new" for item in ask(client, "win_back", n=6))
+    place = {item["product_id"]: item["explain"]["sources"].get("new") for item in items}
+    books = [place[id] for id in ("p1", "p3", "p5", "p7", "p9") if id in place]
+    assert place["p2"] < min(books), "the newest of her own category come first"
+    assert "p0" not in [item["product_id"] for item in ask(client, "win_back", n=9, seen="drop")]
 
 
 def test_a_bundle_without_a_clock_ranks_by_how_often_and_how_long_ago(shop):
