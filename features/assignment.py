@@ -9,6 +9,7 @@ agree without asking each other.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ def clashes(tests: Iterable[Plan]) -> list[tuple[str, str]]:
     ]
 
 
+@functools.lru_cache(maxsize=1024)
 def _key(salt: str) -> bytes:
     """A salt of any length as a key of at most 64 bytes."""
     return hashlib.blake2b(salt.encode(), digest_size=32).digest()

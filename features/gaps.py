@@ -10,10 +10,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.facts import DAY, micros, of
+from features.pooling import LOG
 
 PAIR = ("customer_id", "product_id")
-LOG = 1000  # logarithms are kept as whole thousandths: sums don't depend on their order
-STEPS = 10_000  # shares and expectations as whole ten-thousandths, likewise
+STEPS = 10_000  # shares and expectations are kept as whole ten-thousandths, as logarithms are
 
 
 def days(lines: ir.Table) -> ir.Table:

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features.gaps import LOG
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+LOG = 1000  # logarithms are kept as whole thousandths: sums don't depend on their order
 BUYERS = 5.0  # buyers of its category that a product's share of repeaters is pulled by
 DEGREES = 20.0  # gaps of the shop that a product's spread is pulled by
 SPREAD = 1.0  # of logarithms, where too few gaps tell

@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features import engine as engines
-from features import facts, gaps, identity, pooling, renewal
+from features import facts, gaps, hazards, identity, pooling, renewal
 from features import lines as lining
 from features.artifact import pointed
 from features.columns import column
 from features.engine import Engine
 from features.facts import DAY
-from features.gaps import LOG, PAIR, STEPS
-from features.pooling import Floats
+from features.gaps import PAIR, STEPS
+from features.pooling import LOG, Floats
 from features.schemas import PRODUCTS
 from features.tables import Snapshot, Tables, code_version
 
@@ -68,7 +68,7 @@ def replenishment(
 
 def code() -> str:
     """The version of everything that the table's bytes depend on besides its inputs."""
-    modules = (gaps, pooling, renewal, lining, facts, identity, engines)
+    modules = (gaps, hazards, pooling, renewal, lining, facts, identity, engines)
     own = code_version(*modules, sys.modules[__name__])
     return f"{own}, {engines.VERSION}"
 
@@ -108,7 +108,7 @@ def table(
     placed = engine.keep(placed.drop("mean"))
     engine.drop(spells)
     found = renewal.rates(placed)
-    rates = engine.rows(pa.table(renewal.table(found)))
+    rates = engine.rows(pa.table(hazards.table(found)))
     own, people = _own(engine, renewal.hazard(placed, rates, "age", "expected"), goods)
     described = engine.rows(goods.append_column("own", column(own)))
     late = placed.filter(placed.day + placed.length >= today - SEASON)
@@ -154,7 +154,7 @@ def _own(engine: Engine, spells: ir.Table, goods: pa.Table) -> tuple[Floats, ir.
         bought=spells.closed.sum(), expected=_steps(spells.expected).sum().cast("int64")
     )
     counted = counted.order_by("product_id").to_pyarrow()
-    of_product, _ = renewal.own(
+    of_product, _ = hazards.own(
         counted["bought"].to_numpy().astype(float), counted["expected"].to_numpy() / STEPS
     )
     rows = engine.rows(pa.table({"product_id": goods["product_id"], "own": column(of_product)}))
@@ -173,7 +173,7 @@ def _own(engine: Engine, spells: ir.Table, goods: pa.Table) -> tuple[Floats, ir.
         beyond=_steps(beyond).sum().cast("int64"),
     )
     square, beyond_ = (value or 0 for value in sums.to_pyarrow().to_pylist()[0].values())
-    pull = size * renewal.pulled(square / STEPS, beyond_ / STEPS)
+    pull = size * hazards.pulled(square / STEPS, beyond_ / STEPS)
     hers = (people.bought + pull) / (people.expected + pull)
     return of_product, people.select("customer_id", hers=hers)
 
@@ -190,7 +190,7 @@ def _season(engine: Engine, late: ir.Table) -> float:
     expected = _steps(late.pace * (late.until - late.since)).sum().cast("int64")
     found = late.agg(bought=late.closed.sum(), expected=expected).to_pyarrow().to_pylist()[0]
     bought, expected = (found[name] or 0 for name in ("bought", "expected"))
-    return float((bought + renewal.PULL) / (expected / STEPS + renewal.PULL))
+    return float((bought + hazards.PULL) / (expected / STEPS + hazards.PULL))
 
 
 def _published(
@@ -207,12 +207,12 @@ def _published(
 
     def after(quantile: float) -> ir.TimestampValue:
         """The time by which such a share of these intervals is over."""
-        days = ibis.least(rows.usual * (sure * quantile).exp(), renewal.LONGEST)
+        days = ibis.least(rows.usual * (sure * quantile).exp(), hazards.LONGEST)
         seconds = (days * DAY).round().cast("int64").as_interval("s")
         return ibis.ifelse(rows.known, rows.time + seconds, never)
 
     def median(log: ir.FloatingValue, *, where: ir.BooleanValue) -> ir.FloatingValue:
-        return ibis.ifelse(where, ibis.least(log.exp(), renewal.LONGEST), nothing)
+        return ibis.ifelse(where, ibis.least(log.exp(), hazards.LONGEST), nothing)
 
     rows = rows.mutate(due_from=after(EARLY), due_at=after(0.0), overdue_at=after(LATE))
     now = ibis.literal(as_of, "timestamp('UTC')")

@@ -52,7 +52,7 @@ def bought(history: History, *, decay: float) -> Bought:
     """
     if history.events is None:
         return _of_weights(history)
-    events = _kept(history.events)
+    events = kept(history.events)
     row = np.repeat(np.arange(history.rows), np.diff(events.starts))
     basket, baskets = numbered(events, row)
     # One line a pair and basket, by pair and then by age.
@@ -145,7 +145,7 @@ def _of_weights(history: History) -> Bought:
     )
 
 
-def _kept(events: Events) -> Events:
+def kept(events: Events) -> Events:
     """Purchases and events of unknown type; of who has none whatever she did not undo."""
     row = np.repeat(np.arange(len(events.starts) - 1), np.diff(events.starts))
     buys = (events.types == BOUGHT) | (events.types < 0)

@@ -7,8 +7,8 @@ a product is
 
 after TIFU-KNN (Hu et al.: Modeling Personalized Item Frequency Information for Next-basket
 Recommendation, 2020) and UP-CF (Faggioli et al.: Recency Aware Collaborative Filtering for Next
-Basket Recommendation, 2020). `due` is low for what she has just bought, by how long the product
-lasts: her own interval, pulled to the product's, pulled to the shop's.
+Basket Recommendation, 2020). `due` goes by how likely she buys it again within 14 days
+(`models.renewals`): low for what she has just bought, and for what she no longer buys.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit, prange
 
-from models.baskets import Bought, bought, intervals, rhythm
+from models.baskets import Bought, bought
 from models.least_squares import ONE
+from models.renewals import Renewals, chances, learned, restored
 from models.scorer import Arrays, Codes, History, ModelError, Scores, above, at_least, fitted
 
+USUAL = 0.01  # chance of 14 days that leaves her share as it is
 PRIOR = np.float32(1e-6)  # weight of popularity, which only orders what nothing else does
 
 
@@ -33,7 +35,7 @@ class Rebuy:
 
     decay: what a basket counts for each after it. alpha: weight of her own against those alike.
     neighbours: how many are alike. peers: customers among whom they are sought, drawn by `seed`
-    where there are more. rhythm: 0 forgets how long products last, 1 hides what was bought now.
+    where there are more. rhythm: power of `due`; 0 forgets when each was bought.
     """
 
     kind: ClassVar[str] = "rebuy"
@@ -48,7 +50,7 @@ class Rebuy:
 
     _peers: sp.csr_matrix | None = field(default=None, init=False, repr=False, compare=False)
     _popular: Scores | None = field(default=None, init=False, repr=False, compare=False)
-    _gaps: Scores | None = field(default=None, init=False, repr=False, compare=False)
+    _renewals: Renewals | None = field(default=None, init=False, repr=False, compare=False)
     _ready: tuple[sp.csr_matrix, Scores] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -71,7 +73,7 @@ class Rebuy:
         some = history.take(rows)
         peers = bought(some, decay=self.decay)
         self._peers = peers.matrix(peers.share, history.products)
-        self._gaps = intervals(history)
+        self._renewals = learned(history) if self.rhythm else None
         sums = np.bincount(history.weights.indices, minlength=history.products)
         self._popular = (sums / sums.max()).astype(np.float32)
         self._ready = None
@@ -100,7 +102,7 @@ class Rebuy:
                 self.neighbours,
                 np.float32(1 - self.alpha),
             )
-        own = np.float32(self.alpha) * hers.share * self._due(hers)
+        own = np.float32(self.alpha) * hers.share * self._due(history, hers)
         row = np.repeat(np.arange(history.rows), np.diff(hers.starts))
         scores[row, hers.products] += own
         return scores
@@ -116,19 +118,19 @@ class Rebuy:
         return alike
 
     def arrays(self) -> Arrays:
-        """A CSR of peers' vectors; popular, (products,); gaps, (products, 2): baskets, days."""
+        """A CSR of peers' vectors; popular, (products,); of `Renewals.arrays`, if any."""
         peers = fitted(self._peers, self)
         return {
             "peers": peers.data,
             "indices": peers.indices,
             "indptr": peers.indptr,
             "popular": fitted(self._popular, self),
-            "gaps": fitted(self._gaps, self),
+            **({} if self._renewals is None else self._renewals.arrays()),
         }
 
     def restore(self, arrays: Arrays) -> Self:
         """Take back what `arrays` gave."""
-        self._popular, self._gaps = arrays["popular"], arrays["gaps"]
+        self._popular, self._renewals = arrays["popular"], restored(arrays)
         parts = (arrays["peers"], arrays["indices"], arrays["indptr"])
         self._peers = sp.csr_matrix(parts, (len(parts[2]) - 1, len(self._popular)))
         self._ready = None
@@ -141,13 +143,12 @@ class Rebuy:
             self._ready = peers.T.tocsr(), np.sqrt(square).astype(np.float32)
         return self._ready
 
-    def _due(self, hers: Bought) -> Scores:
-        """(pairs,) 1 for what is due, 1 - rhythm for what was bought this moment."""
-        if not self.rhythm:
+    def _due(self, history: History, hers: Bought) -> Scores:
+        """(pairs,) the chance of each over USUAL, to the power of `rhythm`; 1 where unknown."""
+        found = None if self._renewals is None else chances(history, self._renewals)
+        if found is None:
             return np.ones(len(hers.products), np.float32)
-        since, usual = rhythm(hers, fitted(self._gaps, self))
-        due: Scores = -np.expm1(-np.square(since / usual))
-        return 1 - np.float32(self.rhythm) * (1 - due)
+        return ((found / USUAL) ** self.rhythm).astype(np.float32)
 
 
 @njit(parallel=True, cache=True)  # type: ignore[misc, unused-ignore]

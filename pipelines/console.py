@@ -187,6 +187,8 @@ def _known(error: Exception) -> bool:
         "MlflowException",
         "ModelError",
         "ListsError",
+        "NoConsents",
+        "NobodyOrdered",
         "PublishError",
         "RegistryError",
         "SettingsError",

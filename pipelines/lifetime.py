@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from features import facts, orders, schemas, stages
 from features.build import build
-from features.orders import Orders
+from features.orders import Orders, Seen
 from features.parameters import Stages
 from features.tables import Snapshot, code_version
 from models.lifetime import (
@@ -29,6 +29,7 @@ from models.lifetime import (
     rhythm,
     spend,
 )
+from models.lifetime.histories import Histories
 from models.lifetime.outlook import Outlook
 from models.lifetime.rhythm import Rhythm
 from pipelines.build import last_event
@@ -175,11 +176,24 @@ def moves(every: Orders, as_of: datetime, rhythm: Rhythm, rule: Stages) -> pa.Ta
 
 def stage(every: Orders, at: datetime, rhythm: Rhythm, rule: Stages) -> npt.NDArray[np.int8]:
     """(n,): every customer's stage at a moment, NEVER where she had not ordered."""
-    found = stages.stages(every.seen(at), at=at, rule=rule)
-    known = outlook.known_at(every, at)
-    alive = np.ones(len(found))
-    alive[known.who] = returning.probability_alive(rhythm, known.histories)[known.histories.row]
-    return stages.believed(found, alive)
+    seen = every.seen(at)
+    some = seen.count > 0
+    alive = np.ones(len(some))
+    alive[some] = returning.probability_alive(rhythm, _each(seen, at, some))
+    return stages.believed(stages.stages(seen, at=at, rule=rule), alive)
+
+
+def _each(seen: Seen, at: datetime, some: npt.NDArray[np.bool_]) -> Histories:
+    """A history for each of some customers: for one question, finding the distinct costs more."""
+    first, n = seen.first_day[some], int(some.sum())
+    return Histories(
+        repeat_orders=seen.days[some] - 1,
+        days_to_last_order=(seen.last_day[some] - first).astype(np.float64),
+        days_known=(orders.micros(at) // orders.DAY_MICROS - first).astype(np.float64),
+        customers=np.ones(n, np.int64),
+        row=np.arange(n),
+        log_gaps=float("nan"),
+    )
 
 
 def worth(

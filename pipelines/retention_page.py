@@ -144,8 +144,8 @@ def _ahead(record: Record) -> list[str]:
     looks = record["ahead"]["looks"]
     made = ["<h2>What is ahead</h2>", f"<p>{escape(expected(record, '90'))}</p>"]
     made.append(
-        f"<p>{escape(expected(record, '365'))} How far off that may be is not known: it would take "
-        "years to ask.</p>"
+        f"<p>{escape(expected(record, '365'))} How far off that may be is not known: to look "
+        "back would take years.</p>"
     )
     if not looks:
         return [

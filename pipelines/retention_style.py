@@ -25,7 +25,7 @@ table.flow td.n{min-width:3.4rem}table.flow caption{text-align:left;color:var(--
 .list li{margin:.45rem 0}
 @media(max-width:40rem){.verdict dl{grid-template-columns:1fr;gap:0}.verdict dd{margin:0 0 .45rem}
 .line,.line.wide{grid-template-columns:1fr max-content}
-.line>svg{grid-column:1/-1;grid-row:2}.line .n{max-width:13rem}}
+.line>svg{grid-column:1/-1;grid-row:2}.line .n{max-width:16.5rem}}
 @media print{.line,.list li{break-inside:avoid}}
 """
 )

@@ -28,15 +28,15 @@ def answers(record: Record) -> dict[str, str]:
 def expected(record: Record, days: str) -> str:
     """How many orders are expected within some days, and how far off that may be."""
     one = record["ahead"]["days"][days]
-    said = f"About {one['orders']:,.0f} orders in the next {days} days"
-    if one["low"] is not None:
-        said += f", likely {one['low']:,.0f} to {one['high']:,.0f}"
+    said = f"About {one['orders']:,.0f} orders from today's customers in the next {days} days"
     if one["value"] is not None:
         said += f", worth about {money(record, one['value'])}"
-        if one["value_low"] is not None:
-            low, high = money(record, one["value_low"]), money(record, one["value_high"])
-            said += f" ({low} to {high})"
-    return said + ", from the customers known today."
+    if one["low"] is None:
+        return f"{said}."
+    said += f"; {one['low']:,.0f} to {one['high']:,.0f} orders"
+    if one["value_low"] is not None:
+        said += f" and {money(record, one['value_low'])} to {money(record, one['value_high'])}"
+    return f"{said}, going by how far off this was before."
 
 
 def tomorrow(record: Record) -> str:

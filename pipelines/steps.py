@@ -113,7 +113,7 @@ def wake(job: Job) -> Record:
 
     done: Record = {"list": None, "missing": None, "page": None, "run_id": None, "said": {}}
     try:
-        done["list"] = activate.run(job.workspace, job.shop, as_of=job.as_of)
+        done["list"] = activate_customers(job)
     except (activate.ActivationError, activation_channels.NoConsents, NobodyOrdered) as error:
         done["missing"] = str(error)
         say(f"activate: {error}")

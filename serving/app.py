@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from serving import endpoints, opening, pages, problems, reports
+from serving import activation, endpoints, opening, pages, problems, reports
 from serving import stocktaking as stock
 from serving.answers import Health
 from serving.desk import Desk
@@ -94,6 +94,8 @@ def create(settings: Settings) -> Front:
             handled("/v1/events", collect.collect, "POST"),
             handled("/v1/stock", stock.put, "PUT"),
             handled("/v1/stock/{product_id:id}", stock.get, "GET"),
+            handled("/v1/activations", activation.many, "GET"),
+            handled("/v1/activations/{customer_id:id}", activation.one, "GET"),
             handled("/v1/rules", rules.rules, "GET"),
             handled("/v1/rules:dry-run", dry_run, "POST"),
             handled("/v1/rules/log", rules.changes, "GET"),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from features.schemas import CHANNELS
-from serving import stocktaking
+from serving import activation, stocktaking
 from serving.answers import (
     LONGEST,
     MOST,
@@ -35,7 +35,9 @@ Json = dict[str, Any]
 def document() -> Json:
     """OpenAPI 3.1, every schema made from the type that is encoded."""
     own = (Answer, Answers, Ask, Readiness, Health, Problem)
-    types = dict.fromkeys((*own, *collect.TYPES, *stocktaking.TYPES, *rules.TYPES))
+    types = dict.fromkeys(
+        (*own, *collect.TYPES, *stocktaking.TYPES, *rules.TYPES, *activation.TYPES)
+    )
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
@@ -53,6 +55,7 @@ def document() -> Json:
             **collect.paths(),
             **stocktaking.paths(),
             **rules.paths(),
+            **activation.paths(),
             "/healthz": {"get": _plain("healthz", "The process is alive", "Health")},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},

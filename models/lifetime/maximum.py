@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
-REACH = 12.0  # of a parameter's logarithm, either way
+REACH = 12.0  # of a parameter's logarithm, either way from the prior's median
 STEP = 1e-4
 
 
@@ -53,7 +53,7 @@ def maximise(
         cost = -high + tightness * float(off @ off) / 2
         return cost * scale, (-gradient * values + tightness * off) * scale
 
-    bounds = [(-REACH, REACH)] * len(middle)
+    bounds = [(one - REACH, one + REACH) for one in middle]
     options = {"maxiter": 1_000, "ftol": 1e-15, "gtol": 1e-9}
     found = minimize(slope, middle, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     theta = np.asarray(found.x, np.float64)

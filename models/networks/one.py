@@ -128,20 +128,19 @@ def _state(  # type: ignore[no-untyped-def]
         for i in range(first, n):
             for head in range(heads):
                 a, b = head * wide, (head + 1) * wide
-                most, total = np.float32(-np.inf), np.float32(0)
+                most = np.float32(-np.inf)
                 for j in range(i + 1):
                     back = min(i - j, distances.shape[2] - 1)
                     weights[j] = _dot(told[i, a:b], told[j, f + a : f + b]) * scale
                     weights[j] += distances[layer, head, back]
                     most = max(most, weights[j])
-                for j in range(i + 1):
-                    weights[j] -= most
-                _exp(weights[: i + 1], weights)
+                total = np.float32(0)
                 mixed[i, a:b] = 0
                 for j in range(i + 1):
-                    total += weights[j]
+                    share = np.exp(weights[j] - most)
+                    total += share
                     for c in range(wide):
-                        mixed[i, a + c] += weights[j] * told[j, 2 * f + a + c]
+                        mixed[i, a + c] += share * told[j, 2 * f + a + c]
                 mixed[i, a:b] /= total
         np.dot(mixed[first:], answers[layer], more[first:])
         x[first:] += more[first:]

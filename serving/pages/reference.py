@@ -22,6 +22,8 @@ EXAMPLES = {
     "putStock": "curl -X PUT -H 'content-type: application/json' {host}/v1/stock \\\n"
     '  -d \'{{"items": [{{"product_id": "PRODUCT", "quantity": 0}}]}}\'',
     "stock": "curl {host}/v1/stock/PRODUCT",
+    "activations": "curl '{host}/v1/activations?stage=at_risk&limit=5'",
+    "activation": "curl {host}/v1/activations/CUSTOMER",
     "rules": "curl {host}/v1/rules",
     "rulesLog": "curl {host}/v1/rules/log",
     "putRule": "curl -X PUT -H 'content-type: application/json' {host}/v1/rules/no-swords \\\n"

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import pooling, renewal
+from features import hazards, pooling
 from features import replenishment as clocks
 from features.engine import Engine
 from features.replenishment import replenishment
@@ -119,15 +119,15 @@ def slow(events: list[Row], as_of: datetime) -> dict[tuple[str, str], Row]:
 
     def usual(one: Row) -> float:
         earlier = one["before"] / 1000 + pooled.prior * mean[one["product"]]
-        return min(math.exp(earlier / (one["number"] - 1 + pooled.prior)), renewal.LONGEST)
+        return min(math.exp(earlier / (one["number"] - 1 + pooled.prior)), hazards.LONGEST)
 
-    edges = [*renewal.EDGES, math.inf]
-    bins = range(len(renewal.EDGES))
-    events_, exposed = np.zeros((2, len(renewal.NUMBERS), len(renewal.EDGES)))
+    edges = [*hazards.EDGES, math.inf]
+    bins = range(len(hazards.EDGES))
+    events_, exposed = np.zeros((2, len(hazards.NUMBERS), len(hazards.EDGES)))
     for one in spells:
         one["usual"] = usual(one)
         one["age"] = one["length"] / one["usual"]
-        one["class"] = sum(one["number"] >= least for least in renewal.NUMBERS) - 1
+        one["class"] = sum(one["number"] >= least for least in hazards.NUMBERS) - 1
         for number in bins:
             inside = min(one["age"], edges[number + 1]) - edges[number]
             exposed[one["class"], number] += max(inside, 0.0)
@@ -151,10 +151,10 @@ def slow(events: list[Row], as_of: datetime) -> dict[tuple[str, str], Row]:
             bought[one[name]] += one["closed"]
             foretold[one[name]] += worth(one)
         beyond = sum((bought[x] - foretold[x]) ** 2 - size * foretold[x] for x in foretold)
-        pull = renewal.MOST
+        pull = hazards.MOST
         if round(beyond, 4) > 0:
             square = sum(value**2 for value in foretold.values())
-            pull = min(max(square / beyond, renewal.LEAST), renewal.MOST)
+            pull = min(max(square / beyond, hazards.LEAST), hazards.MOST)
         return {x: (bought[x] + size * pull) / (foretold[x] + size * pull) for x in foretold}
 
     of_product = own("product", lambda one: expected(one, one["age"]), 1.0)

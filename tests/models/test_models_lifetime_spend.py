@@ -28,6 +28,13 @@ def test_parameters_are_found_again_within_their_standard_errors() -> None:
     assert found.average == pytest.approx(30, rel=0.03)
 
 
+def test_the_currency_does_not_matter() -> None:
+    orders, average = paid(300, seed=5)
+    pounds, rupiah = spend.fit(orders, average), spend.fit(orders, average * 20_000)
+    assert (rupiah.p, rupiah.q) == pytest.approx((pounds.p, pounds.q), rel=1e-3)
+    assert rupiah.v == pytest.approx(pounds.v * 20_000, rel=1e-3)
+
+
 def test_an_average_is_shrunk_towards_the_shops_the_more_the_fewer_orders() -> None:
     found = spend.fit(*paid(2_000, seed=1))
     few, many, none = found.expected([1, 50, 0], [100.0, 100.0, 0.0])

@@ -31,7 +31,9 @@ def documented() -> dict[str, list[str]]:
 
 def pattern(name: str, metrics: list[str]) -> re.Pattern[str]:
     text = name.replace("METRIC", f"({'|'.join(metrics)})")
-    return re.compile(re.sub(r"SLICE|VALUE|POLICY|FIGURE|JUDGE|MEASURE|ARM", lambda _: WORD, text))
+    return re.compile(
+        re.sub(r"SLICE|VALUE|POLICY|FIGURE|JUDGE|MEASURE|ARM|STAGE", lambda _: WORD, text)
+    )
 
 
 def test_every_logged_metric_is_documented_and_every_documented_one_is_logged(ran: Any) -> None:
@@ -45,7 +47,17 @@ def test_every_logged_metric_is_documented_and_every_documented_one_is_logged(ra
 
 def test_the_other_experiments_are_documented_too() -> None:
     page = documented()
-    assert set(page) == {"METRIC", "recommendations", "search", "experiments", "simulations"}
+    assert set(page) >= {"METRIC", "recommendations", "search", "experiments", "simulations"}
     assert {name.rpartition("/")[2] for name in page["experiments"] if "/" in name} == set(
         experiment_runs.EFFECT
     )
+
+
+def test_retention_is_documented_name_by_name(ran: Any) -> None:
+    logged = {
+        name for run in job(ran.workspace.root).tracking.runs("retention") for name in run.metrics
+    }
+    patterns = [pattern(name, []) for name in documented()["retention"]]
+    assert logged
+    assert [n for n in sorted(logged) if not any(p.fullmatch(n) for p in patterns)] == []
+    assert [p.pattern for p in patterns if not any(p.fullmatch(n) for n in logged)] == []
