@@ -3,8 +3,8 @@
     python benchmarks/hostile.py [--requests 100000] [--seed 0]
 
 Hypothesis makes paths, queries, headers and bodies: raw bytes, near misses of every endpoint, wrong
-types, numbers at the limits, text of every plane, JSON without end. A 500, an answer over the limits
-or a server that is gone fails the run. The shop has no keys, so that everything can be reached.
+types, numbers at the limits, text of every plane, JSON without end. A 500, an answer over the
+limits or a server that is gone fails the run. The shop has no keys, so that everything can be reached.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(timeout=60)
-    print(f"{sum(seen.values()):,} requests in {took:.0f} s; the server is {'' if alive else 'NOT '}"
-          "ready afterwards")  # fmt: skip
+    state = "ready" if alive else "NOT ready"
+    print(f"{sum(seen.values()):,} requests in {took:.0f} s; the server is {state} afterwards")
     for status, count in sorted(seen.items()):
         print(f"{status:>14} {count:,}")
     print(f"{'500 or over the limits':>14}: {len(wrong)}")
@@ -101,8 +101,9 @@ def attack(port: int, count: int, seed: int) -> tuple[Counter[str], list[str]]:
 
 def strategy() -> Any:
     """Requests as bytes."""
-    from hypothesis import strategies as st
     from urllib.parse import quote
+
+    from hypothesis import strategies as st
 
     from serving.openapi import document
 

@@ -5,7 +5,8 @@ answer is whole. It runs as a process of its own, the same for every server that
 
     python benchmarks/load.py --port 8000 --requests FILE --connections 32 --seconds 5
 
-FILE: JSON, a list of {"path": ..., "body": ..., "headers": {...}}; a body makes it a POST. Prints one JSON object.
+FILE: JSON, a list of {"path": ..., "body": ..., "headers": {...}}; a body makes it a POST. Prints
+one JSON object.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ on which alone anything may be chosen. Printed: the chance of "bought within 14 
 what came true, with the expected calibration error (ECE: the mean distance in ten bins of equally
 many pairs) of all pairs; and recall@10 of the products bought again in the 28 days, over the
 customers who bought any again, when what each had bought is ranked by the clock, by how often
-(personal frequency), by the surface's old rule, and by `rebuy`. Then `--customers` of the synthetic
-shop, whose rhythms are known: when the due day comes against the true interval.
+(personal frequency), by the surface's old rule, by `rebuy`, by `rebuy` that knows the rhythm, and
+by `rebuy` with what is too early behind the rest. Then `--customers` of the synthetic shop, whose
+rhythms are known: when the due day comes against the true interval.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def _recalls(
     if rebuy:
         hers = _rebuy(tables, fold, clock)
         ways["rebuy"] = lambda: hers
-        ways["rebuy x clock"] = lambda: hers * np.sqrt(clock["chance_14d"].to_numpy())
+        ways["rebuy, timed"] = lambda: _rebuy(tables, fold, clock, rhythm=0.5)
         waits = pc.fill_null(pc.equal(clock["state"], "too_early"), False).to_numpy()
         ways["rebuy, not yet"] = lambda: hers - 1e3 * waits
     who = clock["customer_id"].combine_chunks().dictionary_encode().indices.to_numpy()

@@ -93,8 +93,8 @@ def chances(history: History, of: Renewals) -> Floats | None:
     found = spells(history)
     if found is None:
         return None
-    last = Spells(*(array[~found.closed] for array in found))
-    usual, age, group = _placed(last, of.mean, of.prior)
+    last = ~found.closed
+    usual, age, group = (facts[last] for facts in _placed(found, of.mean, of.prior))
     until, then = (_expected(of.rates, group, at) for at in (age, age + WITHIN / usual))
     chance: Floats = -np.expm1(until - then)
     return chance

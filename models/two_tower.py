@@ -123,6 +123,8 @@ class TwoTower:
         w, y = fitted(self._weights, self), self.product_factors
         events = history.sequence()
         ordered = history.events is not None or history.last_days is not None
+        if history.rows == 1:
+            return self._one(events, self.recent if ordered else len(events.products))
         weights, length = self._pooling(events, len(y), self.recent if ordered else None)
         pooled = np.hstack((weights @ y, weights @ fitted(self._bearing, self)))  # (rows, 2f + 2)
         count = np.log1p(length).astype(np.float32)[:, None]
@@ -187,6 +189,19 @@ class TwoTower:
             traits = np.zeros_like(ids)
         z = ids + traits + bearing.prices @ w["prices"]
         return _through("product", w, z, z), np.hstack((traits, bearing.prices))
+
+    def _one(self, events: Events, recent: int) -> Scores:
+        """The same for one customer, who waits for it: without what only many rows need."""
+        w, last = fitted(self._weights, self), slice(max(0, len(events.products) - recent), None)
+        codes, days = events.products[last], events.days[last]
+        back = np.arange(len(codes))[::-1]
+        share = w["types"][events.types[last] + 1] + w["places"][bucket(back)]
+        share = np.exp(share + w["gaps"][bucket(24 * (days - days[-1:]))])[:, 0]
+        share /= share.sum()
+        straight = share @ self.product_factors[codes]
+        count = np.array([np.log1p(len(codes))], np.float32)
+        pooled = np.concatenate((straight, share @ fitted(self._bearing, self)[codes], count))
+        return _through("customer", w, straight[None], pooled[None])
 
     def _pooling(
         self, events: Events, products: int, recent: int | None

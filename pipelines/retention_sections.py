@@ -21,7 +21,8 @@ def todo(record: Record) -> list[str]:
     items = []
     for one in found["first"]:
         with_ = f" with {', '.join(one['products'])}" if one["products"] else ""
-        said = f"{one['reason']}. By {one['best_channel'].replace('_', ' ')}{with_}."
+        reason, way = one["reason"], one["best_channel"].replace("_", " ")
+        said = f"{reason[:1].upper()}{reason[1:]}. By {way}{with_}."
         items.append(
             f"<li><b>{escape(one['customer_id'])}</b> "
             f"<small>{pictures.STAGES[one['stage']]}</small><br>{escape(said)}</li>"

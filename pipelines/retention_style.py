@@ -26,6 +26,9 @@ table.flow td.n{min-width:3.4rem}table.flow caption{text-align:left;color:var(--
 @media(max-width:40rem){.verdict dl{grid-template-columns:1fr;gap:0}.verdict dd{margin:0 0 .45rem}
 .line,.line.wide{grid-template-columns:1fr max-content}
 .line>svg{grid-column:1/-1;grid-row:2}.line .n{max-width:16.5rem}}
+@media(max-width:40rem){table.flow{font-size:.85rem}table.flow th[scope=row]{min-width:0}
+table.flow td.n,table.flow th.n{min-width:0;padding:.25rem .3rem}}
+table.flow{margin:.6rem 0}
 @media print{.line,.list li{break-inside:avoid}}
 """
 )

@@ -85,7 +85,9 @@ def judge(
     ]
     every = np.stack(drawn)  # (1 + resamples, 2 + points + shares + 1)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.nanquantile(every[1:], tails, axis=0)
+    unknown = np.isnan(every[1:]).all(axis=0)
+    every[1:, unknown] = 0
+    low, high = np.where(unknown, np.nan, np.nanquantile(every[1:], tails, axis=0))
     ends = zip(every[0].tolist(), low.tolist(), high.tolist(), strict=True)
     found = [Interval(mean, least, most, n) for mean, least, most in ends]
     places = slice(2, 2 + POINTS)

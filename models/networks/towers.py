@@ -205,6 +205,6 @@ class Towers:
 
 def bucket(distance: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Which of BUCKETS: 0 for 0 and unknown, each next twice as wide; the last has no end."""
-    known = np.maximum(np.nan_to_num(distance, nan=0.0), 0)
+    known = np.fmax(distance, 0)  # 0 for NaN
     which: npt.NDArray[np.int64] = np.minimum(np.log2(1 + known), BUCKETS - 1).astype(np.int64)
     return which

@@ -1,5 +1,7 @@
 """The Qini curve and uplift@k against sums done by hand, and their intervals against chance."""
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,7 +25,7 @@ def slow(score: Floats, t: Floats, y: Floats) -> float:
             if none.sum():
                 gain -= y[none].sum() * ones.sum() / none.sum()
             points.append((first.sum() / len(t), gain / t.sum()))
-        sides = zip(points, points[1:], strict=False)
+        sides = itertools.pairwise(points)
         under = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in sides)
         return under - points[-1][1] / 2
 

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.als import ALS
-from models.history import Events, History
+from models.history import Events, History, taken_today
 from models.popularity import Popularity
 from models.recommender import Recommender
 from models.scorer import ModelError, needs
@@ -179,6 +181,22 @@ def test_a_history_of_products_has_events_where_the_model_learned_from_them() ->
     assert found.starts.tolist() == [0, 3, 3]
     assert found.days.tolist() == [0, 0, 0]
     assert Recommender(Popularity()).fit(PAIRS).history_of(["tea"]).events is None
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=9), max_size=4))
+def test_a_history_of_today_is_the_matrix_that_checks_would_let_pass(rows: list[list[int]]) -> None:
+    like = Recommender(Popularity()).fit(interactions(*(f"ann p{j}" for j in range(6)))).history
+    first, found = taken_today(rows, like=like).weights, taken_today(rows, like=like).weights
+    first.data[:] = 7  # one visit's is not another's
+    wanted = sp.csr_matrix([[float(j in row) for j in range(6)] for row in rows] or (0, 6))
+    np.testing.assert_array_equal(found.toarray(), wanted.toarray())
+    assert (found.dtype, found.indices.dtype, found.indptr.dtype) == (
+        np.float32,
+        np.int32,
+        np.int32,
+    )
+    found.check_format()
+    assert found.has_canonical_format
 
 
 MORE = interactions("ann tea", "ann milk", "bea tea", "abe jam", "abe tea", "bea jam")

@@ -10,6 +10,7 @@ from features.schemas import EVENT_TYPES
 from models.baskets import bought, intervals, rhythm
 from models.history import Events, History, ModelError
 from models.rebuy import Rebuy
+from models.renewals import spells
 
 PURCHASE, VIEW, REFUND = (EVENT_TYPES.index(n) for n in ("purchase", "view_item", "refund"))
 
@@ -150,14 +151,70 @@ def test_intervals_are_pulled_to_the_shop_s_and_hers_to_the_product_s() -> None:
     assert usual[0] == pytest.approx((20 + 3 * gaps[0, 1]) / (2 + 3))
 
 
+def every(gap: float, *, until: float, times: int) -> list[float]:
+    """Ages of purchases that came so many days apart, oldest first."""
+    return [until + gap * number for number in reversed(range(times))]
+
+
 def test_what_was_bought_yesterday_waits_and_what_is_due_does_not() -> None:
-    baskets, days = [[0, 1], [0, 1], [0], [1]], [[40.0, 30.0, 20.0, 1.0]]
-    given = history_of(baskets, days=days)
-    plain, timed = (Rebuy(alpha=1.0, rhythm=r).fit(given).score(given)[0] for r in (0.0, 1.0))
-    assert plain[1] > plain[0]
-    assert timed[0] > timed[1] > timed[2]
-    half = Rebuy(alpha=1.0, rhythm=0.5).fit(given).score(given)[0]
-    np.testing.assert_allclose(half, (plain + timed) / 2, atol=1e-6)
+    """All buy 0 and 1 every forty days or so; of the last customer 1 is due and 0 is not."""
+    rng = np.random.default_rng(0)
+    ages = [every(40 + rng.normal(), until=rng.uniform(0, 45), times=9) for _ in range(60)]
+    baskets = [[[0, 1] for _ in one] for one in ages]
+    last = {0: 2.0, 1: 42.0}
+    hers = [(age, [code]) for code in last for age in every(40, until=last[code], times=5)]
+    hers.sort(key=lambda pair: -pair[0])
+    given = history_of(*baskets, [what for _, what in hers], days=[*ages, [age for age, _ in hers]])
+    plain, timed, half = (
+        Rebuy(alpha=1.0, rhythm=r).fit(given).score(given)[-1] for r in (0.0, 1.0, 0.5)
+    )
+    assert plain[0] > plain[1]
+    assert timed[1] > 1.3 * timed[0]
+    np.testing.assert_allclose(half[:2], np.sqrt(plain[:2] * timed[:2]), rtol=1e-4)
+
+
+def test_what_was_learned_of_rhythms_is_saved_and_a_model_without_has_none() -> None:
+    ages = [every(9, until=n, times=6) for n in range(8)]
+    given = history_of(*([[0]] * 6 for _ in ages), days=ages)
+    for rhythm_, names in ((0.0, 0), (0.5, 4)):
+        model = Rebuy(rhythm=rhythm_).fit(given)
+        arrays = model.arrays()
+        assert sum(name.startswith("renewal_") for name in arrays) == names
+        again = Rebuy(rhythm=rhythm_).restore(arrays)
+        np.testing.assert_array_equal(again.score(given), model.score(given))
+
+
+def test_without_days_nothing_is_known_of_rhythms() -> None:
+    given = history_of([[0], [0]], [[1]])
+    assert given.events is not None
+    given.events.days[:] = np.nan
+    one, other = (Rebuy(rhythm=r).fit(given).score(given) for r in (0.0, 1.0))
+    np.testing.assert_array_equal(one, other)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2)), max_size=8), min_size=1))
+def test_spells_are_what_a_walk_through_each_customer_s_days_finds(
+    customers: list[list[tuple[int, int]]],
+) -> None:
+    rows = [sorted(one, reverse=True) for one in customers]
+    given = history_of(
+        *([[code] for _, code in one] for one in rows),
+        days=[[float(ago) for ago, _ in one] for one in rows],
+        products=3,
+    )
+    wanted = []
+    for row, one in enumerate(rows):
+        for code in range(3):
+            ages = sorted({ago for ago, what in one if what == code}, reverse=True)
+            logs: list[int] = []
+            for number, ago in enumerate(ages, 1):
+                closed = number < len(ages)
+                length = ago - ages[number] if closed else ago
+                log = round(np.log(length) * 1000) if closed else 0
+                wanted.append((row, code, number, length, closed, log, sum(logs)))
+                logs.append(log)
+    found = spells(given)
+    assert [*zip(*(fact.tolist() for fact in found or ()), strict=True)] == wanted
 
 
 def test_a_history_without_events_is_its_weights() -> None:

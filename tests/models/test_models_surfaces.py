@@ -32,7 +32,7 @@ def test_a_new_name_is_a_surface_of_its_own():
         ({"home": {"slots": 0}}, "surfaces.home.slots must be a whole number from 1 to 100, got 0"),
         ({"home": {"slots": True}}, "surfaces.home.slots must be a whole number"),
         ({"home": {"sources": {}}}, "surfaces.home.sources must name at least one of model"),
-        ({"home": {"sources": {"als": 1}}}, "surfaces.home.sources.als is unknown; there are model"),
+        ({"home": {"sources": {"als": 1}}}, "surfaces.home.sources.als is unknown; there are"),
         ({"home": {"sources": {"model": -1}}}, "surfaces.home.sources.model must be a number"),
         ({"home": {"bought": "never"}}, "surfaces.home.bought must be one of recent, drop, keep"),
         ({"home": {"fallback": ["best"]}}, "surfaces.home.fallback must be a list of model"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,16 @@ def test_what_numpy_answers_is_what_torch_learned(fitted_shop: Recommender) -> N
     before = Before.of(whole)
     hers = towers.customers(moved, vectors, events.products[before.place].astype(np.int64), before)
     np.testing.assert_allclose(hers.detach(), scorer.customer_factors(history), atol=1e-6)
+
+
+def test_one_customer_is_read_as_among_many(fitted_shop: Recommender) -> None:
+    model, known = fitted_shop.scorer, fitted_shop.history
+    history = fitted_shop.history_of([], ["p03"], [f"p{j:02}" for j in range(20)] * 4)
+    for some in (known, history, replace(known, events=None), History(known.weights)):
+        together = model.customer_factors(some)
+        for row in range(min(some.rows, 8)):
+            alone = model.customer_factors(some.take(np.array([row])))
+            np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
 
 
 def test_the_chance_to_be_among_those_scored_is_what_drawing_shows() -> None:

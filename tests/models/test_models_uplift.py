@@ -80,7 +80,7 @@ def test_a_small_hold_out_is_refused_in_words() -> None:
     t[:50] = 0
     with pytest.raises(TooFew, match="want 200 customers held out and 20 of them who came, got 50"):
         Uplift().fit(x, t, y)
-    with pytest.raises(ValueError, match="learner must be one of linear, shrunk.*got 'magic'"):
+    with pytest.raises(ValueError, match=r"learner must be one of linear, .*got 'magic'"):
         Uplift(learner="magic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must be fitted before it is asked"):
         Uplift().change(x)

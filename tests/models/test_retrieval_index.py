@@ -288,8 +288,8 @@ def test_what_learns_anew_forgets_its_index(recommender):
 
 def test_an_index_of_other_factors_is_refused(recommender):
     y, _ = grouped()
-    with pytest.raises(ModelError, match=r"must be of the model's \(2000, 16\) factors"):
-        recommender.indexed(build(y))
+    with pytest.raises(ModelError, match=r"must be of the model's \(4000, 16\) factors"):
+        recommender.indexed(build(y[1:]))
 
 
 @pytest.mark.parametrize(
