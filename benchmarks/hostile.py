@@ -4,7 +4,7 @@
 
 Hypothesis makes paths, queries, headers and bodies: raw bytes, near misses of every endpoint, wrong
 types, numbers at the limits, text of every plane, JSON without end. A 500, an answer over the
-limits or a server that is gone fails the run. The shop has no keys, so that everything can be reached.
+limits or a server that is gone fails the run. The shop has no keys: everything can be reached.
 """
 
 from __future__ import annotations

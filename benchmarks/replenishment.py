@@ -22,7 +22,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,9 @@ def _recalls(
 ) -> dict[str, Floats]:
     """Of each customer who bought again, the part of it in her first ten, by way of ranking."""
     hit = _among(clock, truth)
-    days = (_micros(fold.cut) - clock["last_purchase_time"].cast(pa.int64()).to_numpy()) / DAY
+    days = (
+        fold.cut.timestamp() * 1e6 - clock["last_purchase_time"].cast(pa.int64()).to_numpy()
+    ) / DAY
     often = clock["purchases"].to_numpy().astype(float)
     ways: dict[str, Callable[[], Floats]] = {
         "clock": lambda: clock["chance_14d"].to_numpy(),
@@ -262,10 +264,6 @@ def _among(clock: pa.Table, bought: pa.Table) -> npt.NDArray[np.bool_]:
     keys = [pc.binary_join_element_wise(t[PAIR[0]], t[PAIR[1]], "\0") for t in (clock, bought)]
     found: npt.NDArray[np.bool_] = pc.is_in(keys[0], value_set=keys[1].combine_chunks()).to_numpy()
     return found
-
-
-def _micros(time: datetime) -> int:
-    return round(time.timestamp() * 1_000_000)
 
 
 def _interval(values: Floats) -> tuple[float, float, float]:

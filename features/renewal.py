@@ -30,19 +30,16 @@ def place(spells: ir.Table, prior: float) -> ir.Table:
 def rates(spells: ir.Table) -> Rates:
     """Of placed spells: purchases over exposure, by class and bin."""
     rows = spells.mutate(bin=_bin(spells.age))
-    exposure = {
-        f"x{number}": (_within(rows.age, number) * STEPS).round().cast("int64").sum().cast("int64")
-        for number in range(len(EDGES))
-    }
-    events = {
-        f"e{number}": (rows.closed & (rows.bin == number)).sum() for number in range(len(EDGES))
-    }
-    found = rows.group_by("class_").agg(**exposure, **events).to_pyarrow().to_pylist()
-    counts = np.zeros((2, len(NUMBERS), len(EDGES)))
-    for row in found:
-        for number in range(len(EDGES)):
-            counts[:, row["class_"], number] = row[f"e{number}"], row[f"x{number}"] / STEPS
-    return smoothed(*counts)
+    age = (rows.age * STEPS).round().cast("int64").sum().cast("int64")
+    found = rows.group_by("class_", "bin").agg(n=rows.count(), closed=rows.closed.sum(), age=age)
+    bought, exposed = np.zeros((2, len(NUMBERS), len(EDGES)))
+    widths = np.diff(EDGES)
+    for row in found.to_pyarrow().to_pylist():
+        group, bin = row["class_"], row["bin"]
+        bought[group, bin] = row["closed"]
+        exposed[group, :bin] += row["n"] * widths[:bin]  # each went through these whole
+        exposed[group, bin] += row["age"] / STEPS - row["n"] * EDGES[bin]
+    return smoothed(bought, np.maximum(exposed, 0))
 
 
 def hazard(rows: ir.Table, found: ir.Table, age: str, name: str) -> ir.Table:
@@ -70,11 +67,3 @@ def _bin(age: ir.FloatingValue) -> ir.IntegerValue:
     for edge in EDGES[1:]:
         place = place + (age >= edge).cast("int8")
     return place.cast("int32")
-
-
-def _within(age: ir.FloatingValue, number: int) -> ir.FloatingValue:
-    """How much of an age lies in a bin."""
-    begin = EDGES[number]
-    if number + 1 == len(EDGES):
-        return ibis.greatest(age - begin, 0.0)
-    return ibis.greatest(ibis.least(age, EDGES[number + 1]) - begin, 0.0)

@@ -94,7 +94,8 @@ def chances(history: History, of: Renewals) -> Floats | None:
     if found is None:
         return None
     last = ~found.closed
-    usual, age, group = (facts[last] for facts in _placed(found, of.mean, of.prior))
+    usual, age, group = _placed(found, of.mean, of.prior)
+    usual, age, group = usual[last], age[last], group[last]
     until, then = (_expected(of.rates, group, at) for at in (age, age + WITHIN / usual))
     chance: Floats = -np.expm1(until - then)
     return chance

@@ -46,8 +46,8 @@ def run(
 ) -> tuple[pa.Table, dict[str, Any]]:
     """The n customers who want it most, as AUDIENCE, and what was found.
 
-    That is `wanted, kind, products, customers, left_out {WHY: n}, bundle, as_of`. Raises
-    ActivationError.
+    That is `wanted, kind, products, customers, personal, left_out {WHY: n}, bundle, as_of`;
+    personal: whether the model tells customers apart. Raises ActivationError.
     """
     del shop
     serving = publish.serving(workspace)
@@ -72,6 +72,7 @@ def run(
         "kind": kind,
         "products": len(codes),
         "customers": len(order),
+        "personal": bool(np.ptp(score[best >= 0]) > 0),
         "left_out": {code: int(rows.sum()) for code, rows in left.items() if rows.any()},
         "bundle": serving,
         "as_of": as_of.isoformat(),

@@ -115,6 +115,8 @@ def audience(
         out.show(table(title, ["customer", "stage", "score>", "reason"], rows))
         for code, count in told["left_out"].items():
             out.show(f"left out, {code.replace('_', ' ')}: {count:,}")
+        if not told["personal"]:
+            out.show("[yellow]the published model ranks alike for everybody: any order[/yellow]")
         if to is not None:
             finding.write(found, to)
             out.show(f"list: {to}")

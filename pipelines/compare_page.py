@@ -83,8 +83,9 @@ def _surely(compared: dict[str, Any], drawn: list[str]) -> list[str]:
         "<h2>How much, and how surely</h2>",
         f"<p class=about>The difference from {base}, customer by customer, with its 95 % interval; "
         f"left of the dashed line is worse{left}. Tap a figure for what it means.</p>",
-        *cards[:first],
+        *cards[:1],
         *(f"<p class=about>{escape(line)}</p>" for line in _powers(compared, drawn)),
+        *cards[1:first],
         "<details class=fold><summary>The other figures</summary>"
         f"{''.join(cards[first:])}</details>",
     ]

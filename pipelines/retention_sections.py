@@ -9,6 +9,7 @@ from typing import Any
 from pipelines import retention_pictures as pictures
 from pipelines.retention_words import LIST, between, money
 
+FEW = 5  # that may be chance, shown where none is sure
 WORDS = {"returned": "Customers who came back", "revenue": "Revenue", "orders": "Orders"}
 Record = dict[str, Any]
 
@@ -54,7 +55,8 @@ def slipping(record: Record) -> list[str]:
         ("By the channel they mostly buy in", "by_channel"),
         ("By the category they buy most of", "by_category"),
     ):
-        made += [f"<h3>{title}</h3>", *_groups(record, record[key])]
+        if len(record[key]) > 1:  # one group tells nothing apart
+            made += [f"<h3>{title}</h3>", *_groups(record, record[key])]
     return made
 
 
@@ -113,7 +115,7 @@ def bringing(record: Record) -> list[str]:
             else "none surely: the differences below may be chance."
         )
         made += [f"<h3>{word.capitalize()}</h3>", f"<p>{said}</p>"]
-        made += _bringing(rows if sure else rows[:5])
+        made += _bringing([row for row in rows if row["sure"]] or rows[:FEW])
         if found[kind]["less"]:
             lines = "".join(_bringing(found[kind]["less"]))
             made.append(

@@ -28,15 +28,23 @@ def answers(record: Record) -> dict[str, str]:
 def expected(record: Record, days: str) -> str:
     """How many orders are expected within some days, and how far off that may be."""
     one = record["ahead"]["days"][days]
-    said = f"About {one['orders']:,.0f} orders from today's customers in the next {days} days"
+    said = (
+        f"About {rough(one['orders']):,.0f} orders from today's customers in the next {days} days"
+    )
     if one["value"] is not None:
-        said += f", worth about {money(record, one['value'])}"
+        said += f", worth about {money(record, rough(one['value']))}"
     if one["low"] is None:
         return f"{said}."
-    said += f"; {one['low']:,.0f} to {one['high']:,.0f} orders"
+    said += f"; {rough(one['low']):,.0f} to {rough(one['high']):,.0f} orders"
     if one["value_low"] is not None:
-        said += f" and {money(record, one['value_low'])} to {money(record, one['value_high'])}"
+        ends = (money(record, rough(one[f"value_{end}"])) for end in ("low", "high"))
+        said += f" and {' to '.join(ends)}"
     return f"{said}, going by how far off this was before."
+
+
+def rough(value: float) -> float:
+    """Three digits that matter: a forecast knows no more."""
+    return float(f"{value:.3g}")
 
 
 def tomorrow(record: Record) -> str:

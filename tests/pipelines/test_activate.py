@@ -278,6 +278,7 @@ def test_an_audience_leaves_out_who_bought_it_lately(place: Path) -> None:
     product = late["product_id"][0].as_py()
     found, told = audience.run(job.workspace, job.shop, product, n=50)
     assert told["kind"] == "product"
+    assert not told["personal"]  # popularity knows no one
     assert told["left_out"]["bought_lately"] >= 1
     assert set(found["product_id"].to_pylist()) == {product}
     assert found["rank"].to_pylist() == list(range(1, found.num_rows + 1))

@@ -171,6 +171,48 @@ def test_a_product_that_brings_back_is_found_and_its_interval_holds_the_truth() 
     assert next(iter(rows)) == "p0"
 
 
+def by_hand(table: pa.Table, until: int) -> dict[str, tuple[int, int]]:
+    """Buyers and returners of each product, a customer and product at a time."""
+    days: dict[str, dict[int, set[str]]] = {}
+    for row in table.to_pylist():
+        day = row["order_time"].date().toordinal() - date(1970, 1, 1).toordinal()
+        days.setdefault(row["customer_id"], {}).setdefault(day, set()).update(row["products"])
+    found: dict[str, tuple[int, int]] = {}
+    for hers in days.values():
+        for product in set().union(*hers.values()):
+            first = min(day for day, some in hers.items() if product in some)
+            if first <= until - retention_products.DAYS:
+                back = any(first < day <= first + retention_products.DAYS for day in hers)
+                buyers, came = found.get(product, (0, 0))
+                found[product] = (buyers + 1, came + back)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_buyers_and_returns_are_what_counting_by_hand_says(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_products, "OTHERS", 0.001)  # else lonely groups are left out
+    rng = np.random.default_rng(seed)
+    table = baskets(
+        *(
+            (
+                f"c{rng.integers(20)}",
+                int(rng.integers(250)),
+                [f"p{p}" for p in rng.integers(6, size=3)],
+            )
+            for _ in range(120)
+        )
+    )
+    monkeypatch.setattr(retention_products, "_alike", lambda owner, day, size: owner * 0)
+    found = retention_products.visits(table)
+    rows = retention_products.bring_back(
+        found, found.product, until=last_day(250), buyers=1
+    ).to_pylist()
+    got = {row["name"]: (row["buyers"], round(row["returned"] * row["buyers"])) for row in rows}
+    assert got == by_hand(table, last_day(250))
+
+
 def test_where_no_product_differs_hardly_any_world_has_a_false_alarm() -> None:
     alarms = 0
     for seed in range(40):
