@@ -34,7 +34,7 @@ def rates(spells: ir.Table) -> Rates:
     found = rows.group_by("class_", "bin").agg(n=rows.count(), closed=rows.closed.sum(), age=age)
     bought, exposed = np.zeros((2, len(NUMBERS), len(EDGES)))
     widths = np.diff(EDGES)
-    for row in found.to_pyarrow().to_pylist():
+    for row in found.order_by("class_", "bin").to_pyarrow().to_pylist():
         group, bin = row["class_"], row["bin"]
         bought[group, bin] = row["closed"]
         exposed[group, :bin] += row["n"] * widths[:bin]  # each went through these whole
