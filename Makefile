@@ -39,4 +39,4 @@ peers: .peers/installed .peers-rectools/installed .peers-ann/installed .peers-up
 	touch $@
 
 clean:  ## remove what was built, keep workspaces
-	rm -rf .venv .peers .peers-rectools .peers-ann .peers-uplift .peers-ann .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf .venv .peers .peers-rectools .peers-ann .peers-uplift .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

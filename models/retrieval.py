@@ -28,8 +28,18 @@ PRODUCTS = 300_000  # from so many an index is built: below it exact ranking tak
 SPREAD = 0.3  # deviations above its mean that count for a list
 BEST, RECALL = 100, 0.98  # of so many best the share that must be found
 SPARE = 0.005  # recall beyond that, as other rows find other products
-REACHES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25)  # of all products
-WORTH = 4  # times as many products that exact ranking must look at
+REACHES = (
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+)  # of all products, at most a quarter
+WORTH = 2  # times as many products that exact ranking must look at
 FEWEST = 100  # rows below which a sample says nothing
 
 
@@ -103,9 +113,8 @@ def gated(index: Index, factors: Scores, rows: Scores, *, seen: sp.csr_matrix | 
     told = f"{recall:.1%} of the best {k} of {len(held)} customers in {reach / products:.1%}"
     if recall < RECALL:
         return Verdict(None, recall, f"{told} of the products, want {RECALL:.0%}")
-    work = reach + 4 * len(index.spreads)  # a mean's numbers are of four bytes
     exactly = _exactly(factors, rows, best.scores[:, -1])
-    if WORTH * work > exactly:
+    if WORTH * reach > exactly:
         looks = f"exact ranking looks at {exactly / products:.1%}"
         return Verdict(None, recall, f"{told}, {looks}, want {WORTH} times as many")
     return Verdict(replace(index, reach=reach), recall, f"{told} of the products")
