@@ -31,7 +31,7 @@ check: install  ## style, types, import contracts
 test: check  ## check, then every test with branch coverage
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
-peers: .peers/installed .peers-rectools/installed .peers-ann/installed .peers-uplift/installed  ## what the benchmarks compare with, in environments of its own
+peers: .peers/installed .peers-rectools/installed .peers-ann/installed .peers-uplift/installed .peers-lifetime/installed  ## what the benchmarks compare with, in environments of its own
 
 .%/installed: benchmarks/%.txt
 	$(PYTHON) -m venv .$*
@@ -39,4 +39,4 @@ peers: .peers/installed .peers-rectools/installed .peers-ann/installed .peers-up
 	touch $@
 
 clean:  ## remove what was built, keep workspaces
-	rm -rf .venv .peers .peers-rectools .peers-ann .peers-uplift .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf .venv .peers .peers-rectools .peers-ann .peers-uplift .peers-lifetime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -42,7 +42,7 @@ from pipelines.progress import step
 from pipelines.settings import Shop
 from pipelines.workspace import Workspace
 
-__all__ = ["ActivationError", "contacts", "run"]
+__all__ = ["ActivationError", "contacts", "left_out", "run"]
 
 INPUTS = ("stock", "consents", "contacts", "identities")
 SHOWN = 10  # of the list, told in the record
@@ -125,7 +125,7 @@ def _made(
     )  # fmt: skip
     since = activation_past.chosen_lately(tables, people.ids, as_of=as_of, rest=rules.rest_days)
     gain = worth.with_ - worth.without
-    left = _left_out(people, worth, channel, since, rules)
+    left = left_out(people, worth, channel, since, rules)
     rows = np.flatnonzero(left == "")
     products: list[list[str]] = [[] for _ in range(len(people.ids))]
     at_hand = available(tables, bundle.recommender.products, at=as_of)
@@ -149,7 +149,7 @@ def _made(
     return table, _about(table, people, worth, gain[order], held, bundle, as_of)
 
 
-def _left_out(
+def left_out(
     people: People, worth: Worth, channel: pa.Array, since: Any, rules: Activation
 ) -> npt.NDArray[np.object_]:
     """(n,) why each is left out, the weightiest reason; empty for those who may be chosen."""

@@ -47,12 +47,6 @@ def lifetime_task(job: Job) -> Record:
     return steps.foretell(job)
 
 
-@task(cache_policy=NO_CACHE, name="replenishment", retries=1, retry_delay_seconds=1)
-def replenishment_task(job: Job) -> Record:
-    """Purchases to when each customer is due for what she bought."""
-    return steps.clock_repeats(job)
-
-
 @task(cache_policy=NO_CACHE, name="train", retries=1, retry_delay_seconds=1)
 def train_task(job: Job) -> Record:
     """Feature tables to fitted, tracked models."""
@@ -222,12 +216,11 @@ def demo(
 
 
 def _loop(job: Job) -> Record:
-    """Ingest, features, lifetime, replenishment, train, judge, gate, publish, retention."""
+    """Ingest, features, lifetime, train, judge, gate, publish, retention."""
     clock = steps.Clock()
     taken = clock("ingest", ingest_task, job)
     built = clock("features", features_task, job)
     foretold = clock("lifetime", lifetime_task, job)
-    due = clock("replenishment", replenishment_task, job)
     trained = clock("train", train_task, job)
     judged = clock("judge", judge_task, job, trained)
     decision = clock("gate", gate_task, job, judged)
@@ -237,7 +230,7 @@ def _loop(job: Job) -> Record:
         "rows": taken["rows"],
         "reasons": taken["reasons"],
         "as_of": built["as_of"],
-        "tables": {**built["tables"], **foretold["tables"], **due["tables"]},
+        "tables": {**built["tables"], **foretold["tables"]},
         "lifetime": foretold["fit"],
         "trained": trained["models"],
         "models": judged["models"],

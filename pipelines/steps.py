@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from features.replenishment import replenishment
 from models.lifetime.outlook import NobodyOrdered
 from pipelines import build, choose, ingest, judge, lifetime, publish, train
 from pipelines.progress import say, step
@@ -77,14 +76,6 @@ def foretell(job: Job) -> Record:
     except NobodyOrdered as error:
         say(f"lifetime: {error}")
         return {"tables": {}, "fit": None, "reused": False}
-
-
-def clock_repeats(job: Job) -> Record:
-    """When each customer is due for what she bought."""
-    with job.workspace.lock("work", shared=True), step("replenishment"):
-        as_of = job.as_of or build.last_event(job.workspace.tables)
-        made = replenishment(job.workspace.tables, as_of=as_of, current=job.as_of is None)
-    return {"tables": {"replenishment": {"snapshot": made.id, "rows": made.rows}}}
 
 
 def activate_customers(job: Job) -> Record:

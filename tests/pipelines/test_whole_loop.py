@@ -35,8 +35,8 @@ def test_the_demo_writes_the_documented_fields(ran: Any) -> None:
         ndcg = figures["ndcg@10"]
         assert 0 <= ndcg["low"] <= ndcg["mean"] <= ndcg["high"] <= 1
     assert set(record["seconds"]) == {
-        "synthesize", "ingest", "features", "lifetime", "replenishment", "train", "judge", "gate",
-        "publish", "retention",
+        "synthesize", "ingest", "features", "lifetime", "train", "judge", "gate", "publish",
+        "retention",
     }  # fmt: skip
     assert record["peak_rss_mb"] > 50
     assert record["champion"] in record["models"]
