@@ -27,7 +27,13 @@ import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.compute as pc  # noqa: E402
 
-from pipelines import activate, activation_past, activation_people, activation_worth, steps  # noqa: E402, I001
+from pipelines import (  # noqa: E402
+    activate,
+    activation_past,
+    activation_people,
+    activation_worth,
+    steps,
+)
 from pipelines.build import last_event  # noqa: E402
 from pipelines.steps import Job  # noqa: E402
 

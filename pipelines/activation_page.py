@@ -12,7 +12,7 @@ WORDS = {"returned": "customers who came back", "revenue": "revenue", "orders": 
 
 def page(record: dict[str, Any]) -> str:
     """HTML that needs nothing else; `record` is what `activation_report.run` gives."""
-    return experiment_page.page(record, title=record["experiment"], more=_more(record))
+    return experiment_page.page(record, title=record["experiment"].capitalize(), more=_more(record))
 
 
 def lines(record: dict[str, Any]) -> list[str]:

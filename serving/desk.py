@@ -79,6 +79,7 @@ class Desk:
 
     def refresh(self) -> None:
         """Take in what the shop's file declares, as far as the arms' bundles are there."""
+        self.counter.keep([*self.watch.others.values(), *filter(None, [self.watch.shelf])])
         state = self.shopfile.version, frozenset(self.watch.others)
         if state == self._refreshed:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,6 +86,12 @@ class Counter:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return _among(shelf, found, question.among) if question.among else found
+
+    def keep(self, shelves: Collection[Shelf]) -> None:
+        """Forget the terms of every other shelf, which they would hold in memory."""
+        for key, (state, _) in list(self._kept.items()):
+            if not any(state[0] is shelf for shelf in shelves):
+                self._kept.pop(key, None)
 
     def _make(self, shelf: Shelf, question: Question, surface: Surface, rules: Any) -> Terms:
         allowed = shelf.catalogue.allowed(question.filters, question.where)

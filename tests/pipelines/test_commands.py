@@ -15,7 +15,7 @@ from pipelines.workspace import Workspace
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "demo", "synthetic", "ingest", "features", "train", "judge", "compare", "publish", "promote",
-    "rollback", "serve", "log", "simulate", "flow", "doctor",
+    "rollback", "serve", "log", "audience", "retention", "simulate", "flow", "doctor",
 )  # fmt: skip
 
 
