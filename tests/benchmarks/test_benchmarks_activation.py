@@ -1,6 +1,5 @@
 """The benchmark of campaigns in a small shop: the measured effect lies in its interval."""
 
-
 import numpy as np
 import pytest
 
