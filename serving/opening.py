@@ -69,6 +69,7 @@ def _shared(place: Place, settings: Settings) -> Store:
 async def running(desk: Desk, settings: Settings) -> AsyncIterator[None]:
     """Everything of a desk runs inside; what was taken is durable after it."""
     await desk.store.start()
+    desk.shopfile.look()
     try:
         with contextlib.suppress(StoreError):  # the stock's follower says so, and tries again
             await desk.stock.look(now=time.time())

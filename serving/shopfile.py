@@ -27,29 +27,32 @@ class ShopFile:
         self.plans: Plans = plans.read({})
         self.version = 0
         self.reason: str | None = None
-        self._changed: int | None = None
+        self._changed: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | None = None
 
     def look(self) -> None:
         """Read the file where it changed; never raises."""
         try:
-            changed = self.path.stat().st_mtime_ns
+            found = self.path.stat()
+            changed = found.st_mtime_ns, found.st_size
         except FileNotFoundError:
             return
         except OSError as error:
             self.reason = f"{self.path} cannot be read: {error}"
             return
-        if changed == self._changed:
-            return
+        written, self._seen = changed != self._seen, changed
+        if changed == self._changed or (written and self._changed is not None):
+            return  # a file that changed is read when it has stayed as it is from look to look
         self._changed = changed
         try:
             given = tomllib.loads(self.path.read_text("utf-8"))
-            found = surfaces.read(_section(given, "surfaces"))
+            places = surfaces.read(_section(given, "surfaces"))
             declared = plans.read(given)
         except (OSError, ValueError) as error:
             self.reason = f"{self.path} was not taken: {error}"
             log.error("%s", self.reason)
             return
-        self.surfaces, self.plans, self.reason = found, declared, None
+        self.surfaces, self.plans, self.reason = places, declared, None
         self.version += 1
 
 

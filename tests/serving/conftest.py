@@ -78,6 +78,15 @@ def published(root: Path, **change: object) -> str:
     return id
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is compiled at the first use is compiled before the first test, which may wait less."""
+    from serving.shelf import put_up
+
+    root = tmp_path_factory.mktemp("compiled")
+    put_up(root / published(root))
+
+
 @pytest.fixture
 def bundles(tmp_path: Path) -> Path:
     """The folder of bundles in a workspace of its own."""

@@ -206,3 +206,21 @@ def test_a_batch_answers_each_as_alone_and_more_than_a_plain_post_may_ask(client
     assert [part["customer_id"] for part in parts] == customers
     alone = shown(client, "c3", n=2)
     assert [item["product_id"] for item in parts[3]["items"]] == alone
+
+
+def test_a_file_that_is_just_being_written_changes_nothing_until_it_stays(tmp_path):
+    from serving.shopfile import ShopFile
+
+    path = tmp_path / "shop.toml"
+    path.write_text("[surfaces.home]\nslots = 2\n")
+    file = ShopFile(path)
+    file.look()
+    assert file.surfaces["home"].slots == 2
+    path.write_text("")  # an editor has emptied it and goes on writing
+    file.look()
+    assert file.surfaces["home"].slots == 2
+    path.write_text("[surfaces.home]\nslots = 3\n")
+    file.look()
+    assert file.surfaces["home"].slots == 2
+    file.look()
+    assert file.surfaces["home"].slots == 3
