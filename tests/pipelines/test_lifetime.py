@@ -14,7 +14,6 @@ from features.artifact import digest
 from features.schemas import EVENTS, STAGES
 from models.lifetime.outlook import NobodyOrdered
 from pipelines import lifetime, settings, steps
-from pipelines.lifetime_pictures import months, sentence, whence
 from pipelines.workspace import Workspace
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -188,15 +187,3 @@ def test_moves_tell_where_everybody_went(clocks: Workspace) -> None:
     for month in {row["month"] for row in moves}:
         assert sum(row["customers"] for row in moves if row["month"] == month) == 30
     assert sum(row["customers"] for row in moves if row["from_stage"] is None) == 30
-
-
-def test_pictures_say_what_they_show(clocks: Workspace) -> None:
-    moves = clocks.tables.need("stage_moves").read()
-    drawn = months(moves)
-    assert drawn.startswith("<svg")
-    assert drawn.count("<rect") >= 6
-    assert "2025-06" in drawn
-    table = whence(moves)
-    assert table.count("<tr>") == 1 + len(STAGES) + 1
-    assert "May 2025" in table  # June has only begun, for all that the rows say
-    assert sentence(moves).startswith("In May 2025 ")
