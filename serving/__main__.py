@@ -23,7 +23,7 @@ def main() -> int:
     from serving import logs
     from serving.guard.start import check
     from serving.settings import SettingsError, read
-    from serving.wire import Bounded, Leaving
+    from serving.wire import Leaving, Wire
 
     sys.setswitchinterval(0.001)  # who waits for an event to be durable waits for the GIL too
     try:
@@ -51,7 +51,7 @@ def main() -> int:
         log_config=None,
         log_level=settings.log_level,
         access_log=False,  # serving/logs.py writes the requests' lines
-        http=Bounded,
+        http=Wire,
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -1,35 +1,54 @@
 """The front: every HTTP request in, let in, answered or passed on, and measured.
 
-Plain ASGI before Starlette: a customer's recommendations, asked most, are answered here without a
-router, a Request object or a middleware in between. Everything else is passed on.
+Before Starlette: a customer's recommendations, asked most, are answered here without a router, a
+Request object or a middleware in between; `serving/wire.py` asks `quick` for them, without ASGI.
+Everything else is passed on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.desk import Desk
 from serving.endpoints import encode
 from serving.guard import Caller, Edges, Guard, Load, merged, needed, request_id
+from serving.guard.edges import MOST_HEADERS, MOST_PATH
 from serving.guard.headers import Given
-from serving.guard.load import SHED_BODY, SHED_HEADERS
+from serving.guard.load import SHED
 from serving.logs import Lines
-from serving.messages import Headers, send_json
+from serving.messages import JSON, Headers, Reply, send_reply
+from serving.metrics import Metrics
 from serving.problems import MEDIA_TYPE, Refused
 from serving.problems import body as problem
 from serving.questions import checked_id, from_query
+from serving.state.person import Person
 from serving.traces import Traces
 
 CUSTOMERS, RECOMMENDATIONS = "/v1/customers/", "/recommendations"
 ROUTE = "/v1/customers/{customer_id}/recommendations"
 CALLER = "regulars.caller"
 UNSHED = frozenset({"/healthz", "/readyz", "/metrics"})
+_BEFORE, _BEHIND = CUSTOMERS.encode(), RECOMMENDATIONS.encode()
+
+
+class _Told:
+    """What is known of a request, for its answer's headers, the metrics, the log and the trace."""
+
+    __slots__ = ("began", "given", "id", "key", "method", "metrics", "own", "route", "shop",
+                 "status", "surface")  # fmt: skip
+
+    def __init__(self, given: Given, method: str, own: Headers, metrics: Metrics) -> None:
+        self.began = time.perf_counter()
+        self.given, self.method, self.own, self.metrics = given, method, own, metrics
+        self.id = request_id(given)
+        self.status, self.route = 500, "none"
+        self.shop = self.key = self.surface = ""
 
 
 class Front:
@@ -50,112 +69,176 @@ class Front:
         self.lines = Lines()
         self.state: Any = getattr(app, "state", None)
         self.nobody = next(iter(desks.values())).metrics  # counts what no key belongs to
+        self.instant = all(desk.store.instant for desk in desks.values())
+
+    def quick(self, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Reply | None:
+        """The answer to GET `url` where nothing has to be awaited for it; None: ask with ASGI."""
+        path, _, query = url.partition(b"?")
+        hot = path.endswith(_BEHIND) and path.startswith(_BEFORE) and self.instant
+        if not hot or len(url) > MOST_PATH or len(headers) > MOST_HEADERS or b"#" in url:
+            return None
+        text = path.decode("ascii")
+        if (customer := _customer(unquote(text) if "%" in text else text)) is None:
+            return None
+        given = dict(headers)
+        told = _Told(given, "GET", self.edges.headers(given), self.nobody)
+        try:
+            desk = self.desks[self._admit(told, "storefront").shop]
+            if not self.load.enter(told.began):
+                return self._shed(told)
+            try:
+                person = desk.store.peek(checked_id("customer_id", customer))
+                assert person is not None
+                return self._recommended(told, desk, customer, query, person)
+            finally:
+                self.load.leave()
+        except Refused as error:
+            return self._refused(told, error)
+        except Exception:
+            return self._failed(told)
+        finally:
+            self._measure(told)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """One request by ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began = time.perf_counter()
         given: Given = dict(scope["headers"])
         method, path = scope["method"], scope["path"]
-        own = self.edges.headers(given)
-        hot = (
-            (method == "GET" or method == "HEAD")
-            and path.endswith(RECOMMENDATIONS)
-            and path.startswith(CUSTOMERS)
-            and len(path) >= len(CUSTOMERS) + len(RECOMMENDATIONS)
-        )
-        status, route, metrics, shop, key, surface = 500, "none", self.nobody, "", "", ""
-        id = request_id(given)
+        told = _Told(given, method, self.edges.headers(given), self.nobody)
+        customer = _customer(path) if method in ("GET", "HEAD") else None
         entered = False
         try:
             preflight = self.edges.preflight(method, given)
             if preflight is not None:
-                status = 204
-                await send({"type": "http.response.start", "status": 204, "headers": preflight})
-                await send({"type": "http.response.body", "body": b""})
+                told.status = 204
+                await send_reply(send, Reply(204, preflight, b""))
                 return
             self.edges.check(scope)
             wanted = needed(method, path)
-            caller: Caller | None = None
-            if wanted is not None:
-                reading = method in ("GET", "HEAD")
-                caller = self.guard.admit(given, wanted, began, basic=reading)
-                shop, key = caller.shop, caller.key_id
-                metrics = self.desks[shop].metrics
+            caller = None if wanted is None else self._admit(told, wanted)
             if path not in UNSHED:
-                entered = self.load.enter(began)
+                entered = self.load.enter(told.began)
                 if not entered:
-                    status = 503
-                    head: Headers = [*SHED_HEADERS, *own]
-                    await send({"type": "http.response.start", "status": 503, "headers": head})
-                    await send({"type": "http.response.body", "body": SHED_BODY})
+                    await send_reply(send, self._shed(told))
                     return
-            if hot and caller is not None:
-                route = ROUTE
-                desk = self.desks[caller.shop]
-                question = from_query(scope["query_string"])
-                surface = question.surface
-                customer = checked_id("customer_id", path[len(CUSTOMERS) : -len(RECOMMENDATIONS)])
-                person = desk.store.peek(customer)
+            if customer is not None and caller is not None:
+                store = self.desks[caller.shop].store
+                person = store.peek(checked_id("customer_id", customer))
                 if person is None:
-                    person = await desk.store.person(customer)
-                asked = desk.ask(customer, question, person, at=time.time())
-                ranked = desk.ranked(asked)
-                answer = desk.answer(asked, ranked, seconds=time.perf_counter() - began)
-                if id is None:
-                    id = answer.request_id
-                status = 200
-                await send_json(send, encode(answer), [(b"x-request-id", id.encode()), *own])
+                    person = await store.person(customer)
+                query = scope["query_string"]
+                reply = self._recommended(told, self.desks[caller.shop], customer, query, person)
+                await send_reply(send, reply)
                 return
-            id = id or self._name()
-            passed = _Passed(send, [(b"x-request-id", id.encode()), *own])
             scope[CALLER] = caller
-            try:
-                await self.app(scope, receive, passed)
-            finally:
-                status = passed.status
-                found = scope.get("route")
-                route = "none" if found is None else found.path_format
+            await self._pass(told, scope, receive, send)
         except Refused as error:
-            status, id = error.status, id or self._name()
-            await _refuse(send, error, own, id)
-        except asyncio.CancelledError:
-            raise
+            await send_reply(send, self._refused(told, error))
         except Exception:
-            if not hot:
+            if customer is None:
                 raise
-            id = id or self._name()
-            _LOG.exception("%s failed", ROUTE, extra={"request_id": id})
-            await _refuse(send, Refused(500, "the server failed; its log says why"), own, id)
+            await send_reply(send, self._failed(told))
         finally:
             if entered:
                 self.load.leave()
-            seconds = time.perf_counter() - began
-            metrics.request(route, status, seconds)
-            if self.lines.worth(status, seconds):
-                self.lines.write(
-                    status,
-                    seconds,
-                    request_id=id,
-                    method=method,
-                    route=route,
-                    shop=shop,
-                    key=key,
-                    surface=surface,
-                )
-            if self.traces is not None:
-                self.traces.request(
-                    given,
-                    method=method,
-                    route=route,
-                    status=status,
-                    seconds=seconds,
-                    shop=shop,
-                    surface=surface,
-                    request_id=id or "",
-                )
+            self._measure(told)
+
+    def _admit(self, told: _Told, wanted: str) -> Caller:
+        """Who asks; raises Refused."""
+        reading = told.method in ("GET", "HEAD")
+        caller = self.guard.admit(told.given, wanted, told.began, basic=reading)
+        told.shop, told.key = caller.shop, caller.key_id
+        told.metrics = self.desks[caller.shop].metrics
+        return caller
+
+    def _recommended(
+        self, told: _Told, desk: Desk, customer: str, query: bytes, person: Person
+    ) -> Reply:
+        """The hot route."""
+        told.route = ROUTE
+        question = from_query(query)
+        told.surface = question.surface
+        asked = desk.ask(customer, question, person, at=time.time())
+        ranked = desk.ranked(asked)
+        answer = desk.answer(asked, ranked, seconds=time.perf_counter() - told.began)
+        if told.id is None:
+            told.id = answer.request_id
+        told.status = 200
+        content = encode(answer)
+        head = [
+            *JSON,
+            (b"content-length", b"%d" % len(content)),
+            (b"x-request-id", told.id.encode()),
+            *told.own,
+        ]
+        return Reply(200, head, content)
+
+    async def _pass(self, told: _Told, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer."""
+        told.id = told.id or self._name()
+        passed = _Passed(send, [(b"x-request-id", told.id.encode()), *told.own])
+        try:
+            await self.app(scope, receive, passed)
+        finally:
+            told.status = passed.status
+            found = scope.get("route")
+            told.route = "none" if found is None else found.path_format
+
+    def _shed(self, told: _Told) -> Reply:
+        """Turned away: there is too much to do."""
+        told.status = SHED.status
+        return SHED._replace(headers=[*SHED.headers, *told.own])
+
+    def _refused(self, told: _Told, error: Refused) -> Reply:
+        """A refusal as problem+json."""
+        told.status, told.id = error.status, told.id or self._name()
+        content = problem(error.status, error.detail, error.parameter)
+        head: Headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(content)),
+            (b"cache-control", b"no-store"),
+            *((name.encode(), value.encode()) for name, value in error.headers.items()),
+            (b"x-request-id", told.id.encode()),
+            *told.own,
+        ]
+        return Reply(error.status, head, content)
+
+    def _failed(self, told: _Told) -> Reply:
+        """What must not happen, logged."""
+        told.id = told.id or self._name()
+        _LOG.exception("%s failed", ROUTE, extra={"request_id": told.id})
+        reply = self._refused(told, Refused(500, "the server failed; its log says why"))
+        told.status = 500
+        return reply
+
+    def _measure(self, told: _Told) -> None:
+        """Count a finished request; write its line and its trace where they are wanted."""
+        seconds = time.perf_counter() - told.began
+        told.metrics.request(told.route, told.status, seconds)
+        if self.lines.worth(told.status, seconds):
+            self.lines.write(
+                told.status,
+                seconds,
+                request_id=told.id,
+                method=told.method,
+                route=told.route,
+                shop=told.shop,
+                key=told.key,
+                surface=told.surface,
+            )
+        if self.traces is not None:
+            self.traces.request(
+                told.given,
+                method=told.method,
+                route=told.route,
+                status=told.status,
+                seconds=seconds,
+                shop=told.shop,
+                surface=told.surface,
+                request_id=told.id or "",
+            )
 
     def _name(self) -> str:
         """A name for a request that is not an answer's."""
@@ -180,16 +263,10 @@ class _Passed:
         await self.send(message)
 
 
-async def _refuse(send: Send, error: Refused, own: Headers, id: str) -> None:
-    """A refusal as problem+json."""
-    content = problem(error.status, error.detail, error.parameter)
-    head: Headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(content)),
-        (b"cache-control", b"no-store"),
-        *((name.encode(), value.encode()) for name, value in error.headers.items()),
-        (b"x-request-id", id.encode()),
-        *own,
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": head})
-    await send({"type": "http.response.body", "body": content})
+def _customer(path: str) -> str | None:
+    """Whose recommendations a path asks for; None for any other path."""
+    if not path.endswith(RECOMMENDATIONS) or not path.startswith(CUSTOMERS):
+        return None
+    if len(path) < len(CUSTOMERS) + len(RECOMMENDATIONS):
+        return None
+    return path[len(CUSTOMERS) : -len(RECOMMENDATIONS)]

@@ -1,6 +1,8 @@
-"""Messages: ASGI messages in, a request's body out; an answer's bytes in, ASGI messages out."""
+"""Messages: ASGI messages in, a request's body out; an answer in, ASGI messages out."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from starlette.types import Receive, Send
 
@@ -8,6 +10,14 @@ from serving.problems import Refused
 
 Headers = list[tuple[bytes, bytes]]
 JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+
+
+class Reply(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 async def body(receive: Receive, largest: int) -> bytes:
@@ -28,6 +38,11 @@ async def body(receive: Receive, largest: int) -> bytes:
 async def send_json(send: Send, content: bytes, headers: Headers, status: int = 200) -> None:
     """A whole answer; headers beside those of JSON."""
     length = (b"content-length", b"%d" % len(content))
-    head = [*JSON, length, *headers]
-    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send_reply(send, Reply(status, [*JSON, length, *headers], content))
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    """A whole answer by ASGI."""
+    status, headers, content = reply
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

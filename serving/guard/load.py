@@ -16,6 +16,7 @@ import asyncio
 import logging
 import time
 
+from serving.messages import Reply
 from serving.metrics import Process
 from serving.problems import MEDIA_TYPE, Refused
 from serving.problems import body as problem
@@ -83,11 +84,15 @@ def overloaded() -> Refused:
     return Refused(503, DETAIL, headers={"retry-after": str(RETRY)})
 
 
-# The same, ready for plain ASGI: being turned away has to be cheap.
-SHED_BODY = problem(503, DETAIL)
-SHED_HEADERS = [
-    (b"content-type", MEDIA_TYPE.encode()),
-    (b"content-length", str(len(SHED_BODY)).encode()),
-    (b"retry-after", str(RETRY).encode()),
-    (b"cache-control", b"no-store"),
-]
+# The same, made once: being turned away has to be cheap.
+_BODY = problem(503, DETAIL)
+SHED = Reply(
+    503,
+    [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(_BODY)).encode()),
+        (b"retry-after", str(RETRY).encode()),
+        (b"cache-control", b"no-store"),
+    ],
+    _BODY,
+)

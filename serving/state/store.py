@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from serving.state.events import Event
 from serving.state.person import Person
@@ -38,7 +38,12 @@ class Change(NamedTuple):
 
 
 class Store(Protocol):
-    """What every store does; times (`now`, `at`) are POSIX seconds. All may raise StoreError."""
+    """What every store does; times (`now`, `at`) are POSIX seconds. All may raise StoreError.
+
+    instant: `peek` always knows, `person` need not be awaited.
+    """
+
+    instant: ClassVar[bool]
 
     @property
     def degraded(self) -> str | None:

@@ -12,7 +12,7 @@ import uvicorn
 from serving.guard import Edges, merged, request_id
 from serving.guard.edges import MOST_HEADERS, MOST_PATH, MOST_QUERY
 from serving.problems import Refused
-from serving.wire import MOST_HEAD, Bounded
+from serving.wire import MOST_HEAD, Wire
 
 SHOP = "https://shop.example"
 
@@ -122,7 +122,7 @@ def port():
 
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http=Bounded, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        app, http=Wire, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from serving.guard import Load, overloaded
-from serving.guard.load import LONG, MANY, SHED_BODY, SHED_HEADERS
+from serving.guard.load import LONG, MANY, SHED
 from serving.metrics import Process
 
 
@@ -81,6 +81,6 @@ def test_a_crowd_turned_away_is_one_line_of_the_log(caplog):
 def test_who_is_turned_away_is_told_when_to_come_again():
     refused = overloaded()
     assert (refused.status, refused.headers) == (503, {"retry-after": "1"})
-    assert (b"retry-after", b"1") in SHED_HEADERS
-    assert (b"content-length", str(len(SHED_BODY)).encode()) in SHED_HEADERS
-    assert refused.detail.encode() in SHED_BODY
+    assert (b"retry-after", b"1") in SHED.headers
+    assert (b"content-length", str(len(SHED.body)).encode()) in SHED.headers
+    assert refused.detail.encode() in SHED.body
