@@ -62,9 +62,9 @@ def serve(port: int, shed: bool, seconds: float) -> None:
     import uvicorn
 
     from serving.guard import Load
-    from serving.guard.load import SHED_BODY, SHED_HEADERS
+    from serving.guard.load import SHED
     from serving.metrics import Process
-    from serving.wire import Bounded
+    from serving.wire import Wire
 
     load = Load(128, Process())
     body, clock = b'{"items": []}' * 40, time.perf_counter
@@ -76,9 +76,9 @@ def serve(port: int, shed: bool, seconds: float) -> None:
         if not watching and shed:
             watching.append(asyncio.create_task(load.ticking()))
         if shed and not load.enter(now):
-            start = {"type": "http.response.start", "status": 503, "headers": SHED_HEADERS}
+            start = {"type": "http.response.start", "status": 503, "headers": SHED.headers}
             await send(start)
-            await send({"type": "http.response.body", "body": SHED_BODY})
+            await send({"type": "http.response.body", "body": SHED.body})
             return
         while clock() - now < seconds:
             pass
@@ -88,7 +88,7 @@ def serve(port: int, shed: bool, seconds: float) -> None:
             load.leave()
 
     uvicorn.run(
-        app, port=port, http=Bounded, loop="uvloop", ws="none", lifespan="off",
+        app, port=port, http=Wire, loop="uvloop", ws="none", lifespan="off",
         log_level="error", access_log=False, server_header=False,
         timeout_graceful_shutdown=1, timeout_keep_alive=30,
     )  # fmt: skip

@@ -81,6 +81,8 @@ class Front:
         if (customer := _customer(unquote(text) if "%" in text else text)) is None:
             return None
         given = dict(headers)
+        if b"content-length" in given or b"transfer-encoding" in given:
+            return None
         told = _Told(given, "GET", self.edges.headers(given), self.nobody)
         try:
             desk = self.desks[self._admit(told, "storefront").shop]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.messages import Reply
@@ -24,7 +25,6 @@ TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
-BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Wire(HttpToolsProtocol):
@@ -36,6 +36,7 @@ class Wire(HttpToolsProtocol):
 
     head = 0
     answered = False  # the request that is being read, by `quick`
+    _held = b""  # answers that leave when all that has arrived is read
 
     def on_headers_complete(self) -> None:
         """Answer at once, or begin an ASGI request."""
@@ -46,13 +47,26 @@ class Wire(HttpToolsProtocol):
             super().on_headers_complete()
             return
         self.scope["method"] = "GET"
-        self.transport.write(written(reply, self.server_state.default_headers))
+        if not self._held:
+            self.loop.call_soon(self._flush)
+        self._held += written(reply, self.server_state.default_headers)
         self.on_response_complete()
 
     def on_message_complete(self) -> None:
         """The end of a request that ASGI answers."""
         if not self.answered:
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Close as soon as nothing runs."""
+        self._flush()
+        super().shutdown()
+
+    def _flush(self) -> None:
+        """Send what is held; were it sent at once, whom it wakes would take the processor."""
+        held, self._held = self._held, b""
+        if held and not self.transport.is_closing():
+            self.transport.write(held)
 
     def _quick(self) -> Reply | None:
         """The app's answer, where nothing about the request is out of the ordinary."""
@@ -64,7 +78,7 @@ class Wire(HttpToolsProtocol):
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()
             or parser.should_upgrade()
-            or any(name in BODY for name, _ in self.headers)
+            or len(self._held) > HIGH_WATER_LIMIT
         ):
             return None
         quick: Callable[..., Reply | None] | None = getattr(self.app, "quick", None)
@@ -77,6 +91,7 @@ class Wire(HttpToolsProtocol):
         if scope is not None and "method" not in scope:  # its head is not whole
             self.head += len(data)
             if self.head > MOST_HEAD and not self.transport.is_closing():
+                self._flush()
                 self.transport.write(TOO_LARGE)
                 self.transport.close()
         elif self.head:
@@ -91,6 +106,7 @@ class Wire(HttpToolsProtocol):
             "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
             "referrer-policy: no-referrer\r\nconnection: close\r\n\r\n"
         )
+        self._flush()
         self.transport.write(head.encode() + content)
         self.transport.close()
 

@@ -1,8 +1,9 @@
 """Exposures: what each answer showed in, parquet files that reports and replays read out.
 
-An answer costs one append to a queue. A thread takes the queue to a journal, flushed to the disk
-several times a second, and turns journals to parquet: of so many answers, after so many seconds, at
-the end, and at the next start where there was no end.
+An answer costs one line of JSON and its place in a queue: a thread that made the lines would take
+the interpreter from the answers for far longer than that. The thread takes the queue to a journal,
+flushed to the disk several times a second, and turns journals to parquet: of so many answers, after
+so many seconds, at the end, and at the next start where there was no end.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -27,9 +27,8 @@ log = logging.getLogger("regulars")
 
 MOST = 100_000  # answers that wait for the disk; what comes then is dropped and counted
 AT_ONCE = 4_096  # answers between two calls of fdatasync
-IN_A_ROW = 128  # answers encoded while requests wait
 
-Answer = tuple[Any, ...]  # what `add` takes, in its order
+_encode = msgspec.json.Encoder().encode
 
 
 class Exposures:
@@ -51,11 +50,10 @@ class Exposures:
         self.folder, self.most, self.answers, self.seconds = folder, most, answers, seconds
         self.every = every
         self.written = self.torn = 0
-        self._queue: deque[Answer] = deque()
+        self._queue: deque[bytes] = deque()
         self._overflown = self._refused = 0
         self._journal: Journal | None = None
         self._opened = self._flushed = -math.inf
-        self._encode = msgspec.json.Encoder().encode_lines
         self._faults: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="exposures", daemon=True)
@@ -90,7 +88,7 @@ class Exposures:
         model: str | Sequence[str],
         teams: Sequence[str] | None = None,
     ) -> None:
-        """One answer; whatever is given must not be changed afterwards.
+        """One answer; what is no text, such as half a surrogate pair, counts as dropped.
 
         at: unix seconds. unit: None where it is the customer_id. propensities, given_above: a
         chance a product, None where unknown. model: of all products, or one a product. teams: where
@@ -99,10 +97,23 @@ class Exposures:
         if len(self._queue) >= self.most:
             self._overflown += 1
             return
-        self._queue.append(
-            (request_id, at, customer_id, unit, surface, channel, assigned, product_ids,
-             propensities, given_above, model, teams)
-        )  # fmt: skip
+        tests: Sequence[Assigned | Test] = assigned
+        if teams:
+            teams = teams if any(test.arm == INTERLEAVED for test in assigned) else None
+            tests = [
+                Test(test.experiment, None if test.arm == INTERLEAVED else test.arm)
+                for test in assigned
+            ]
+        one, several = (model, None) if isinstance(model, str) else (None, model)
+        try:
+            at_micro = round(at * 1e6)
+            line = Line(
+                request_id, at_micro, customer_id, unit, surface, channel, tests, product_ids,
+                propensities, given_above, one, several, teams,
+            )  # fmt: skip
+            self._queue.append(_encode(line))
+        except (ValueError, TypeError, OverflowError):
+            self._refused += 1
 
     def start(self) -> None:
         """Begin to write; first of all turn what an earlier process left."""
@@ -140,27 +151,13 @@ class Exposures:
         self._flushed = time.monotonic()
         for _ in range(-(-len(self._queue) // AT_ONCE)):
             some = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
-            parts = []
-            for start in range(0, len(some), IN_A_ROW):
-                parts.append(self._encoded(some[start : start + IN_A_ROW]))
-                time.sleep(0)  # requests are answered in between
-            text = b"".join(parts)
             try:
-                lines = self._open().write(text) if text else 0
+                self.written += self._open().write(b"\n".join(some) + b"\n")
             except OSError as error:
                 self._queue.extendleft(reversed(some))
                 self._fault("write", f"exposures cannot be written to {self.folder}: {error}")
                 return
-            self.written += lines
-            self._refused += len(some) - lines
         self._fault("write", None)
-
-    def _encoded(self, some: Sequence[Answer]) -> bytes:
-        """A line each; without those that are no text, such as half a surrogate pair."""
-        try:
-            return self._encode([line(one) for one in some])
-        except (ValueError, TypeError, OverflowError):
-            return b"".join(map(self._encoded, ([one] for one in some))) if len(some) > 1 else b""
 
     def _open(self) -> Journal:
         if self._journal and self._journal.gone:
@@ -204,20 +201,3 @@ class Exposures:
         elif what not in self._faults:
             self._faults[what] = said
             log.error("%s", said, exc_info=None if isinstance(error, OSError) else error)
-
-
-def line(answer: Answer) -> Line:
-    """An answer as the journal has it."""
-    (request_id, at, customer_id, unit, surface, channel, assigned, product_ids, propensities,
-     given_above, model, teams) = answer  # fmt: skip
-    one = isinstance(model, str)
-    if teams:
-        teams = teams if any(test.arm == INTERLEAVED for test in assigned) else None
-        assigned = [
-            Test(test.experiment, None if test.arm == INTERLEAVED else test.arm)
-            for test in assigned
-        ]
-    return Line(
-        request_id, round(at * 1e6), customer_id, unit, surface, channel, assigned, product_ids,
-        propensities, given_above, model if one else None, None if one else model, teams,
-    )  # fmt: skip

@@ -20,10 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.schemas import EXPOSURES
-from serving.trials.exposures import Answer, Exposures
+from serving.trials.exposures import Exposures
 from serving.trials.journal import Journal
 from serving.trials.plans import INTERLEAVED, Assigned, Serve
 
+Answer = tuple[Any, ...]  # what `add` takes, in its order
 AT = 1_772_000_000.25
 HOME = Assigned("home", "new", Serve(bundle="candidate"))
 CART = Assigned("cart", "old")
