@@ -11,8 +11,11 @@ bare    hello as JSON, Starlette on the same uvicorn with the same options
 naive   FastAPI calling implicit's `recommend` for each request, the same options
 mlflow  `mlflow models serve` of the same model as a pyfunc
 
-All start before the first is asked; the rounds go over them in turn. The load comes from
-`benchmarks/load.py`, a closed loop in a process of its own. BLAS has one thread in each.
+All start before the first is asked; the rounds go over them in turn, and what is compared is the
+middle of the rounds' ratios: a machine's speed changes from minute to minute. The load comes from
+`benchmarks/load.py`, a closed loop in a process of its own. Where the machine has two cores or
+more, a server has the first for itself and the load the second: left to the scheduler, both may
+run on one for seconds, which halves any server's figure. BLAS has one thread in each.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -41,6 +45,8 @@ os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRAC
 MOST_ASKED = 100_000  # customers, each asked once before any is asked again
 SERVER = ["--http", "httptools", "--loop", "uvloop", "--ws", "none", "--log-level", "warning"]
 SERVER += ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=30"]
+TWO = (os.cpu_count() or 1) > 1 and shutil.which("taskset") is not None
+ON_FIRST, ON_SECOND = (["taskset", "-c", "0"], ["taskset", "-c", "1"]) if TWO else ([], [])
 
 
 @dataclass
@@ -58,6 +64,11 @@ class Server:
     def median(self, what: str) -> float:
         """The middle of its rounds."""
         return statistics.median(result[what] for result in self.results)
+
+    def beside(self, other: Server, what: str) -> float:
+        """The middle of its rounds' ratios to another's of the same round."""
+        pairs = zip(self.results, other.results, strict=True)
+        return statistics.median(mine[what] / its[what] for mine, its in pairs)
 
 
 def main() -> None:
@@ -251,6 +262,7 @@ def listed(folder: Path, asked: list[str], visits: list[list[str]]) -> list[Serv
     ]
     (folder / "shop.toml").write_text(SHOP)
     (folder / "keys.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "exposures", ignore_errors=True)  # an earlier run's
     scopes = ["storefront", "operator"]
     _, secret = keys.add(folder / "keys.json", scopes=scopes, now=datetime.now(UTC))
     key = {"X-API-Key": secret}
@@ -295,7 +307,12 @@ def running(server: Server, folder: Path) -> Iterator[None]:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / f"{server.name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            [*ON_FIRST, *command],
+            env=environment,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         wait(server, process, folder)
@@ -352,7 +369,7 @@ def load(server: Server, folder: Path, given: argparse.Namespace) -> dict[str, f
     """One round of load on a server."""
     asks = folder / f"{server.name}.json"
     asks.write_text(json.dumps(server.asks))
-    command = [sys.executable, str(HERE / "load.py"), "--port", str(server.port)]
+    command = [*ON_SECOND, sys.executable, str(HERE / "load.py"), "--port", str(server.port)]
     command += ["--requests", str(asks), "--connections", str(given.connections)]
     command += ["--seconds", str(given.seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -375,7 +392,8 @@ def report(servers: list[Server], given: argparse.Namespace) -> None:
     for other in others:
         for what, unit in (("per_second", "requests/s"), ("p50_ms", "ms"), ("p99_ms", "ms")):
             one, two = ours.median(what), other.median(what)
-            ratio = one / two if unit == "requests/s" else two / one  # above 1, ours is better
+            ratio = ours.beside(other, what)
+            ratio = ratio if unit == "requests/s" else 1 / ratio  # above 1, ours is better
             name = what.removesuffix("_ms")
             rows.append(
                 {

@@ -105,7 +105,9 @@ def _write(journal: Path, beside: Path, pause: Callable[[], None]) -> None:
         json.open_json(journal, read_options=read, parse_options=parse) as answers,
         beside.open("wb") as file,
     ):
-        with pq.ParquetWriter(file, EXPOSURES, compression="zstd") as writer:
+        with pq.ParquetWriter(
+            file, EXPOSURES, compression="zstd", write_statistics=["event_time"]
+        ) as writer:
             for batch in answers:
                 writer.write_batch(exploded(batch))
                 pause()
