@@ -7,6 +7,7 @@ Few scores are ranked here, by NumPy; many by compiled code on all cores, see `m
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -46,15 +47,14 @@ def rank(
     `among`: the only codes allowed; `without`: codes never allowed, such as sold-out products.
     """
     check(k, (history.rows, history.products), history.products, None, among, without)
-    factored = hasattr(type(scorer), "product_factors")  # isinstance would cost a visit 20 µs
-    if factored and history.rows == 1 and among is None and history.weights.nnz:
-        ready = _READY.get(id(cast(Factored, scorer).product_factors))
+    if history.rows == 1 and among is None and history.weights.nnz:
+        ready = _ready(scorer)
         if ready is not None:
-            from models.ranking.one import best_of_one
+            from models.ranking.one import best_of_each
 
-            found = best_of_one(ready, cast(Factored, scorer), history, k, drop_seen, without)
-            if found is not None:
-                return Ranked(*found)
+            one = best_of_each(ready, cast(Factored, scorer), [history], k, drop_seen, without)
+            if one is not None and not one.hard[0]:
+                return Ranked(one.codes, one.scores)
     best = _padding(history.rows, k)
     known = np.flatnonzero(np.diff(history.weights.indptr))
     if isinstance(scorer, Factored):
@@ -71,6 +71,30 @@ def rank(
             found = top_k(scorer.score(block), k, seen=seen, among=among, without=without)
         best.codes[rows], best.scores[rows] = found
     return best
+
+
+def rank_each(
+    scorer: Scorer, histories: Sequence[History], k: int, *, drop_seen: bool = True
+) -> list[Ranked]:
+    """As `rank` each of these, of one row; products made ready are gone through once for all."""
+    found: list[Ranked | None] = [None] * len(histories)
+    ready = _ready(scorer)
+    told = [place for place, history in enumerate(histories) if history.weights.nnz]
+    if ready is not None and len(told) > 1:
+        from models.ranking.one import best_of_each
+
+        for history in histories:
+            check(k, (1, history.products), history.products)
+        some = [histories[place] for place in told]
+        best = best_of_each(ready, cast(Factored, scorer), some, k, drop_seen)
+        if best is not None:
+            for row, place in enumerate(told):
+                if not best.hard[row]:
+                    found[place] = Ranked(best.codes[row : row + 1], best.scores[row : row + 1])
+    return [
+        rank(scorer, history, k, drop_seen=drop_seen) if one is None else one
+        for history, one in zip(histories, found, strict=True)
+    ]
 
 
 def top_k(
@@ -167,6 +191,13 @@ def prepare(right: Scores) -> Coarse | None:
         for row in (right[:1], np.zeros_like(right[:1])):  # both ways are compiled before asked
             top_k_factors(row, right, 1)
     return coarse
+
+
+def _ready(scorer: Scorer) -> Coarse | None:
+    """The scorer's product factors as they were made ready, if they were."""
+    if not hasattr(type(scorer), "product_factors"):  # isinstance would cost a visit 20 µs
+        return None
+    return _READY.get(id(cast(Factored, scorer).product_factors))
 
 
 def warm() -> None:

@@ -16,7 +16,7 @@ from models import saved
 from models.histories import learn_from
 from models.history import taken_today
 from models.lists import RECOMMENDED, RECOMMENDED_FOR, SIMILAR, as_table
-from models.rank import CELLS, Ranked, prepare, rank, top_k
+from models.rank import CELLS, Ranked, prepare, rank, rank_each, top_k
 from models.retrieval import Index, Retrieval, ready
 from models.scorer import (
     Codes,
@@ -202,6 +202,16 @@ class Recommender:
                 return found
         among = self._scorable(among)
         return rank(self.scorer, history, k, drop_seen=drop, among=among, without=without)
+
+    def rank_each(self, histories: Sequence[History], k: int, *, seen: Seen) -> list[Ranked]:
+        """As `rank` each of these, of one row, among all products; together where that is faster.
+
+        What is ranked is the same, in what order they are given and beside whom.
+        """
+        if self._retrieval is not None or len(histories) == 1:
+            return [self.rank(history, k, seen=seen) for history in histories]
+        narrow = [history.narrow(self._scored) for history in histories]
+        return rank_each(self.scorer, narrow, k, drop_seen=seen == "drop")
 
     def alike(
         self,

@@ -17,7 +17,7 @@ from models.ranking.listed import NO_BOOST, listed
 from models.scorer import Codes, Scores
 from serving.answers import Item, Note
 from serving.terms import Terms
-from serving.visit import Visit
+from serving.visit import Visit, ascending
 
 
 class Ranked(NamedTuple):
@@ -44,7 +44,7 @@ def at_once(
     shelf = visit.shelf
     known = visit.seen()
     if visit.since:
-        known = np.unique(np.concatenate([known, np.array(visit.since, np.int32)]))
+        known = ascending([known, np.array(visit.since, np.int32)])
     chosen, worth, why = listed(
         codes,
         scores,

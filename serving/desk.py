@@ -20,13 +20,15 @@ from serving.answers import Answer, ForCustomer, Model, Note
 from serving.at_once import Ranked
 from serving.interleaved import drafted
 from serving.metrics import Metrics
+from serving.moment import Moment
 from serving.place import Place
 from serving.problems import Refused, shown
 from serving.questions import Question
-from serving.ranker import rank
+from serving.ranker import drops, rank
 from serving.rules.board import Board
 from serving.shelf import Shelf
 from serving.shopfile import ShopFile
+from serving.sources import Found, score, unlisted
 from serving.state.person import EMPTY, Person
 from serving.state.store import Store
 from serving.stock import Stock
@@ -70,6 +72,7 @@ class Desk:
     counter: Counter = field(init=False)
     shown: Shown = field(default_factory=Shown)
     plans: Plans = field(default_factory=Plans)
+    moment: Moment = field(default_factory=Moment)
     prefix: str = field(default_factory=lambda: secrets.token_hex(5))
     _refreshed: object = None
     _next: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -142,9 +145,33 @@ class Desk:
             terms = replace(terms, by=PLAIN, pinned=False)
         return Asked(None, question, SIMILAR, her, terms)
 
-    def ranked(self, asked: Asked) -> Ranked:
+    def scores(self, asked: Asked) -> bool:
+        """Whether the model has to score now for the answer."""
+        visit = asked.visit
+        return (bool(visit.since) or asked.question.seen == "keep") and (
+            any(name == "model" for name, _ in asked.surface.sources)
+            and unlisted(visit, drops(visit, asked.question))
+        )
+
+    async def scored(self, asked: Asked) -> Found | None:
+        """What the model scores now, with all who ask in this moment; None where it need not."""
+        if not self.scores(asked):
+            return None
+        return await self.moment.score(asked.visit, drop=drops(asked.visit, asked.question))
+
+    def scored_all(self, every: Sequence[Asked]) -> list[Found | None]:
+        """The same of many, at once."""
+        places = [place for place, asked in enumerate(every) if self.scores(asked)]
+        some = [(every[at].visit, drops(every[at].visit, every[at].question)) for at in places]
+        found: list[Found | None] = [None] * len(every)
+        for place, one in zip(places, score(some), strict=True):
+            found[place] = one
+        return found
+
+    def ranked(self, asked: Asked, scored: Found | None = None) -> Ranked:
         """The products; of an interleaved test both arms' are ranked, and `finish` drafts."""
-        return rank(asked.visit, asked.question, asked.surface, asked.terms, rng=self.rng)
+        visit, question, surface, terms = asked.visit, asked.question, asked.surface, asked.terms
+        return rank(visit, question, surface, terms, rng=self.rng, scored=scored)
 
     def answer(self, asked: Asked, ranked: Ranked, *, seconds: float = 0.0) -> Answer:
         """The whole answer around what was ranked, logged and counted."""

@@ -45,7 +45,7 @@ async def _many(desk: Desk, body: bytes, most: int) -> bytes:
     ask, question = from_body(body, most=most)
     if ask.products is not None:
         asked = desk.ask_session(ask.products, question, at=at)
-        ranked = desk.ranked(asked)
+        ranked = desk.ranked(asked, await desk.scored(asked))
         return encode(desk.answer(asked, ranked, seconds=time.perf_counter() - began))
     id, model = desk.request_id(), desk.model
     parts: list[ForCustomer] = []
@@ -62,4 +62,5 @@ async def _many(desk: Desk, body: bytes, most: int) -> bytes:
 
 
 def _ranked(desk: Desk, every: list[Asked]) -> list[Ranked]:
-    return [desk.ranked(one) for one in every]
+    scored = desk.scored_all(every)
+    return [desk.ranked(one, its) for one, its in zip(every, scored, strict=True)]

@@ -15,18 +15,19 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.desk import Desk
+from serving.desk import Asked, Desk
 from serving.endpoints import encode
 from serving.guard import Caller, Edges, Guard, Load, merged, needed, request_id
 from serving.guard.edges import MOST_HEADERS, MOST_PATH
 from serving.guard.headers import Given
 from serving.guard.load import SHED
 from serving.logs import Lines
-from serving.messages import JSON, Headers, Reply, send_reply
+from serving.messages import JSON, Header, Headers, Reply, send_reply
 from serving.metrics import Metrics
 from serving.problems import MEDIA_TYPE, Refused
 from serving.problems import body as problem
 from serving.questions import checked_id, from_query
+from serving.sources import Found
 from serving.state.person import Person
 from serving.traces import Traces
 
@@ -69,12 +70,14 @@ class Front:
         self.lines = Lines()
         self.state: Any = getattr(app, "state", None)
         self.nobody = next(iter(desks.values())).metrics  # counts what no key belongs to
-        self.instant = all(desk.store.instant for desk in desks.values())
 
-    def quick(self, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Reply | None:
-        """The answer to GET `url` where nothing has to be awaited for it; None: ask with ASGI."""
+    def quick(self, scope: Scope, url: bytes, headers: Sequence[Header]) -> Reply | None:
+        """The answer to GET `url` where nothing has to be awaited for it; None: ask with ASGI.
+
+        scope: of that very request; what is found out of who asks is noted there.
+        """
         path, _, query = url.partition(b"?")
-        hot = path.endswith(_BEHIND) and path.startswith(_BEFORE) and self.instant
+        hot = path.endswith(_BEHIND) and path.startswith(_BEFORE)
         if not hot or len(url) > MOST_PATH or len(headers) > MOST_HEADERS or b"#" in url:
             return None
         text = path.decode("ascii")
@@ -84,14 +87,20 @@ class Front:
         if b"content-length" in given or b"transfer-encoding" in given:
             return None
         told = _Told(given, "GET", self.edges.headers(given), self.nobody)
+        whole = True
         try:
-            desk = self.desks[self._admit(told, "storefront").shop]
+            caller = self._admit(told, "storefront")
             if not self.load.enter(told.began):
                 return self._shed(told)
             try:
+                desk = self.desks[caller.shop]
                 person = desk.store.peek(checked_id("customer_id", customer))
-                assert person is not None
-                return self._recommended(told, desk, customer, query, person)
+                if person is not None:
+                    asked = self._ask(told, desk, customer, query, person)
+                    if not desk.scores(asked):
+                        return self._answer(told, desk, asked)
+                scope[CALLER], whole = caller, False
+                return None
             finally:
                 self.load.leave()
         except Refused as error:
@@ -99,7 +108,8 @@ class Front:
         except Exception:
             return self._failed(told)
         finally:
-            self._measure(told)
+            if whole:
+                self._measure(told)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request by ASGI."""
@@ -119,19 +129,17 @@ class Front:
                 return
             self.edges.check(scope)
             wanted = needed(method, path)
-            caller = None if wanted is None else self._admit(told, wanted)
+            caller = None if wanted is None else self._admit(told, wanted, scope.get(CALLER))
             if path not in UNSHED:
                 entered = self.load.enter(told.began)
                 if not entered:
                     await send_reply(send, self._shed(told))
                     return
             if customer is not None and caller is not None:
-                store = self.desks[caller.shop].store
-                person = store.peek(checked_id("customer_id", customer))
-                if person is None:
-                    person = await store.person(customer)
-                query = scope["query_string"]
-                reply = self._recommended(told, self.desks[caller.shop], customer, query, person)
+                desk = self.desks[caller.shop]
+                person = await desk.person(checked_id("customer_id", customer))
+                asked = self._ask(told, desk, customer, scope["query_string"], person)
+                reply = self._answer(told, desk, asked, await desk.scored(asked))
                 await send_reply(send, reply)
                 return
             scope[CALLER] = caller
@@ -147,23 +155,26 @@ class Front:
                 self.load.leave()
             self._measure(told)
 
-    def _admit(self, told: _Told, wanted: str) -> Caller:
-        """Who asks; raises Refused."""
-        reading = told.method in ("GET", "HEAD")
-        caller = self.guard.admit(told.given, wanted, told.began, basic=reading)
+    def _admit(self, told: _Told, wanted: str, known: Caller | None = None) -> Caller:
+        """Who asks, where that is not known yet; raises Refused."""
+        caller = known
+        if caller is None:
+            reading = told.method in ("GET", "HEAD")
+            caller = self.guard.admit(told.given, wanted, told.began, basic=reading)
         told.shop, told.key = caller.shop, caller.key_id
         told.metrics = self.desks[caller.shop].metrics
         return caller
 
-    def _recommended(
-        self, told: _Told, desk: Desk, customer: str, query: bytes, person: Person
-    ) -> Reply:
-        """The hot route."""
+    def _ask(self, told: _Told, desk: Desk, customer: str, query: bytes, person: Person) -> Asked:
+        """What the hot route's answer is made from."""
         told.route = ROUTE
         question = from_query(query)
         told.surface = question.surface
-        asked = desk.ask(customer, question, person, at=time.time())
-        ranked = desk.ranked(asked)
+        return desk.ask(customer, question, person, at=time.time())
+
+    def _answer(self, told: _Told, desk: Desk, asked: Asked, scored: Found | None = None) -> Reply:
+        """The hot route's answer."""
+        ranked = desk.ranked(asked, scored)
         answer = desk.answer(asked, ranked, seconds=time.perf_counter() - told.began)
         if told.id is None:
             told.id = answer.request_id

@@ -8,7 +8,7 @@ from models.scorer import Codes
 from models.surfaces import Surface
 from serving.due import due, early
 from serving.questions import Question
-from serving.visit import NOTHING, Visit, codes_of
+from serving.visit import NOTHING, Visit, ascending, codes_of
 
 
 def hidden(visit: Visit, question: Question, surface: Surface, *, drop: bool) -> Codes:
@@ -21,7 +21,7 @@ def hidden(visit: Visit, question: Question, surface: Surface, *, drop: bool) ->
         seen = np.setdiff1d(seen, back)  # else the source would be for nothing
     if not parts:
         return seen
-    return np.unique(np.concatenate([seen, *parts]))
+    return ascending([seen, *parts])
 
 
 def _parts(visit: Visit, question: Question, surface: Surface, drop: bool) -> list[Codes]:

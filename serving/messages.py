@@ -8,7 +8,8 @@ from starlette.types import Receive, Send
 
 from serving.problems import Refused
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 

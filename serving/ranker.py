@@ -42,21 +42,37 @@ class Listed(NamedTuple):
     origin: Codes | None = None
 
 
+def drops(visit: Visit, question: Question) -> bool:
+    """Whether what is in her published history is ruled out."""
+    return (question.seen or visit.shelf.bundle.seen) == "drop"
+
+
 def rank(
-    visit: Visit, question: Question, surface: Surface, terms: Terms, *, rng: random.Random
+    visit: Visit,
+    question: Question,
+    surface: Surface,
+    terms: Terms,
+    *,
+    rng: random.Random,
+    scored: Found | None = None,
 ) -> Ranked:
-    """The answer for one visit."""
+    """The answer for one visit; scored: what the model finds for her, where that is known."""
     n = question.n or surface.slots
     if terms.simple and question.plain and visit.row >= 0 and not visit.person.version:
         shelf, row = visit.shelf, visit.row
         codes, scores = shelf.lists_products[row], shelf.lists_scores[row]
         if (found_now := at_once(visit, terms, n, codes, scores, hidden=NOTHING)) is not None:
             return found_now
-    drop = (question.seen or visit.shelf.bundle.seen) == "drop"
+    drop = drops(visit, question)
     hide = hidden(visit, question, surface, drop=drop)
     terms = terms.only(visit.bought_ever()) if surface.bought == "only" else terms
     returned, instead = terms.returned, dict[int, int]()
-    found = {name: find(name, visit, drop=drop, returned=returned) for name, _ in surface.sources}
+    found = {
+        name: scored
+        if scored is not None and name == "model"
+        else find(name, visit, drop=drop, returned=returned)
+        for name, _ in surface.sources
+    }
     if terms.simple and question.plain and visit.since:
         live = found["model"]
         if (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,13 +53,34 @@ def deeper(name: str, visit: Visit, n: int, *, drop: bool, among: Codes) -> Foun
     return NONE if history is None else _scored(visit.shelf, history, n, drop, among)
 
 
+def unlisted(visit: Visit, drop: bool) -> bool:
+    """Whether the model must score now: what is published does not know it or drops too much."""
+    return bool(visit.since) or (visit.known and not (drop or visit.shelf.bundle.seen == "keep"))
+
+
+def score(visits: Sequence[tuple[Visit, bool]]) -> list[Found]:
+    """What the model finds for those who are `unlisted`, each with its `drop`; together."""
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for place, (visit, drop) in enumerate(visits):
+        groups.setdefault((id(visit.shelf), drop), []).append(place)
+    found = [NONE] * len(visits)
+    for (_, drop), places in groups.items():
+        some = [visits[place][0] for place in places]
+        histories = [visit.history() for visit in some]
+        rank = some[0].shelf.bundle.recommender.rank_each
+        best = rank(histories, LIVE, seen="drop" if drop else "keep")
+        for place, visit, (codes, scores) in zip(places, some, best, strict=True):
+            found[place] = _later(_known(codes[0], scores[0]), early(visit))
+    return found
+
+
 def _model(visit: Visit, drop: bool, returned: Codes) -> Found:
     """The published list; scored anew for one who did something since."""
     shelf = visit.shelf
     if not visit.known:
         return NONE
-    if visit.since or not (drop or shelf.bundle.seen == "keep"):
-        return _later(_scored(shelf, visit.history(), LIVE, drop, None), early(visit))
+    if unlisted(visit, drop):
+        return score([(visit, drop)])[0]
     codes, scores = shelf.lists_products[visit.row], shelf.lists_scores[visit.row]
     complete = bool(codes.size and codes[-1] < 0)
     if not len(returned):

@@ -17,6 +17,7 @@ from serving.shelf import Shelf
 from serving.state.person import EMPTY, Person
 
 SESSION = 1800.0  # seconds without an event that end a visit
+FEW = 64
 NOTHING: Codes = np.empty(0, np.int32)
 
 
@@ -110,3 +111,11 @@ def visit(
 def codes_of(shelf: Shelf, ids: Iterable[str]) -> Codes:
     """Codes of those that the bundle knows, in order."""
     return np.array([code for id in ids if (code := shelf.code(id)) >= 0], np.int32)
+
+
+def ascending(parts: Sequence[Codes]) -> Codes:
+    """All codes of these, each once; few, as a visit's, without what NumPy takes to begin."""
+    codes = np.concatenate(parts)
+    if len(codes) > FEW:
+        return np.unique(codes)
+    return np.array(sorted(set(codes.tolist())), np.int32)

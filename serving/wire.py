@@ -30,8 +30,8 @@ TOO_LARGE = (
 class Wire(HttpToolsProtocol):
     """uvicorn's protocol with an end to what a head may have, and answers at once.
 
-    An app with `quick(url, headers) -> Reply | None` is asked that first for every plain GET of
-    HTTP/1.1, and by ASGI where it gives None.
+    An app with `quick(scope, url, headers) -> Reply | None` is asked that first for every plain
+    GET of HTTP/1.1, and by ASGI where it gives None.
     """
 
     head = 0
@@ -82,7 +82,7 @@ class Wire(HttpToolsProtocol):
         ):
             return None
         quick: Callable[..., Reply | None] | None = getattr(self.app, "quick", None)
-        return None if quick is None else quick(self.url, self.headers)
+        return None if quick is None else quick(self.scope, self.url, self.headers)
 
     def data_received(self, data: bytes) -> None:
         """Parse; a head that arrives whole costs one look."""

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, TextIO
 
 from serving.state import rows
 from serving.state.events import Event
@@ -30,8 +30,6 @@ class Embedded:
     A person asked for again is a lookup in a dict; who surely has no events is a look at one mark,
     put there by the hash of her id. Writes are gathered: many callers share one fsync.
     """
-
-    instant: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / FILE

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -35,8 +35,6 @@ _steps = msgspec.json.Decoder(list[Step])
 
 class Redis:
     """Customer state shared by several servers; `name` keeps shops apart."""
-
-    instant: ClassVar[bool] = False
 
     def __init__(self, url: str, *, name: str = "regulars") -> None:
         self._url, self._name = url, name

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from serving.state.events import Event
 from serving.state.person import Person
@@ -38,12 +38,7 @@ class Change(NamedTuple):
 
 
 class Store(Protocol):
-    """What every store does; times (`now`, `at`) are POSIX seconds. All may raise StoreError.
-
-    instant: `peek` always knows, `person` need not be awaited.
-    """
-
-    instant: ClassVar[bool]
+    """What every store does; times (`now`, `at`) are POSIX seconds. All may raise StoreError."""
 
     @property
     def degraded(self) -> str | None:

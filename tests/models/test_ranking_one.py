@@ -10,7 +10,7 @@ from models.history import Events, History
 from models.networks.attention import first, last_states
 from models.networks.one import last_state
 from models.networks.packed import GAPS, SIZES, sequences
-from models.rank import prepare, rank, top_k_factors
+from models.rank import prepare, rank, rank_each, top_k_factors
 from models.ranking.dots import LANES
 from models.sasrec import SASRec
 
@@ -60,6 +60,23 @@ def test_one_customer_is_ranked_as_among_many(codes, without, drop, k):
     wanted = top_k_factors(scorer.customer_factors(history), Y, k, seen=seen, without=given_without)
     np.testing.assert_array_equal(found.codes, wanted.codes)
     np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5, atol=1e-5)
+
+
+@given(
+    visits=st.lists(
+        st.lists(st.integers(0, PRODUCTS - 1), max_size=30, unique=True), min_size=1, max_size=20
+    ),
+    drop=st.booleans(),
+    k=st.sampled_from([1, 10, 30]),
+)
+@settings(max_examples=50, deadline=None)
+def test_visits_of_one_moment_are_ranked_as_each_alone(visits, drop, k):
+    histories, scorer = [taken(sorted(visit)) for visit in visits], Mean()
+    together = rank_each(scorer, histories, k, drop_seen=drop)
+    for history, found in zip(histories, together, strict=True):
+        alone = rank(scorer, history, k, drop_seen=drop)
+        np.testing.assert_array_equal(found.codes, alone.codes)
+        np.testing.assert_array_equal(found.scores, alone.scores)
 
 
 def events(n: int, seed: int) -> Events:
