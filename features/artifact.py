@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import sys
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,22 @@ def digest(value: Any) -> str:
 def sha256(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if not os.fstat(file.fileno()).st_size:
+            return hashlib.sha256().hexdigest()  # what is empty cannot be mapped
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:  # not copied
+            return hashlib.sha256(mapped).hexdigest()
 
 
 def _sums(paths: Iterable[Path]) -> dict[Path, str]:
     """The sha256 of each file, of several at once."""
     largest_first = sorted(paths, key=lambda path: -path.stat().st_size)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1), initializer=_behind_others) as pool:
+    with _behind() as pool:
         return dict(zip(largest_first, pool.map(sha256, largest_first), strict=True))
+
+
+def _behind() -> ThreadPoolExecutor:
+    """Threads that wait where another one of the process, such as a server's, has work."""
+    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), initializer=_behind_others)
 
 
 def _behind_others() -> None:
@@ -131,23 +140,55 @@ def staged(directory: Path, manifest: dict[str, Any]) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-_BEGUN: dict[Path, Future[dict[str, Any]]] = {}
+class Checking:
+    """A directory being compared with its manifest in the background, small files first."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._manifest: dict[str, Any] = {}
+        self._sums: dict[str, Future[str]] = {}
+        self._trouble: ArtifactError | None = None
+        try:
+            self._manifest = _manifest(directory)
+        except ArtifactError as error:
+            self._trouble = error
+            return
+        said = self._manifest["files"]
+        pool = _behind()
+        for name in sorted(said, key=lambda name: int(said[name]["bytes"])):
+            self._sums[name] = pool.submit(sha256, directory / name)
+        pool.shutdown(wait=False)
+
+    def wait(self, *, but: Collection[str] = ()) -> dict[str, Any]:
+        """The manifest, when every file was found to be what it says, or every one but these."""
+        if self._trouble is not None:
+            raise self._trouble
+        for name, sum in self._sums.items():
+            if name not in but and sum.result() != self._manifest["files"][name]["sha256"]:
+                raise Damaged(f"{self.directory / name} is not what its manifest says")
+        return self._manifest
+
+
+_BEGUN: dict[Path, Checking] = {}
 
 
 def begin(directory: Path) -> None:
-    """Verify in the background what is opened soon; the next `verify` gives what was found."""
-    pool = ThreadPoolExecutor(1)
-    _BEGUN[directory.resolve()] = pool.submit(_verified, directory)
-    pool.shutdown(wait=False)
+    """Begin to verify what is opened soon: the next `checking` or `verify` gives what is found."""
+    _BEGUN[directory.resolve()] = Checking(directory)
+
+
+def checking(directory: Path) -> Checking:
+    """What was begun, once, or begun now."""
+    return _BEGUN.pop(directory.resolve(), None) or Checking(directory)
 
 
 def verify(directory: Path) -> dict[str, Any]:
     """The manifest of a directory, after every file was found to be what it says."""
-    begun = _BEGUN.pop(directory.resolve(), None)
-    return _verified(directory) if begun is None else begun.result()
+    return checking(directory).wait()
 
 
-def _verified(directory: Path) -> dict[str, Any]:
+def _manifest(directory: Path) -> dict[str, Any]:
+    """The manifest, whose files are there and as long as it says."""
     try:
         manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -160,10 +201,6 @@ def _verified(directory: Path) -> dict[str, Any]:
             raise Missing(f"{path} is gone, the manifest names it")
         if path.stat().st_size != said["bytes"]:
             raise Damaged(f"{path} is not what its manifest says")
-    sums = _sums(directory / name for name in manifest["files"])
-    for name, said in manifest["files"].items():
-        if sums[directory / name] != said["sha256"]:
-            raise Damaged(f"{directory / name} is not what its manifest says")
     return manifest
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.artifact import Damaged, digest, files, staged, verify
+from features.artifact import Checking, Damaged, checking, digest, files, staged
 from models.bundling import tables
 from models.bundling.files import open_array, open_table, save_array, save_table
 from models.bundling.lists import save_lists, save_similar, step_back
@@ -131,9 +131,14 @@ def write(
     return id
 
 
-def open_bundle(directory: Path) -> Bundle:
-    """Verify and map a bundle; raises Missing or Damaged (`features.artifact`)."""
-    manifest = verify(directory)
+def open_bundle(directory: Path, begun: Checking | None = None) -> Bundle:
+    """Verify and map a bundle; raises Missing or Damaged (`features.artifact`).
+
+    begun: of this directory; then its lists may still be being compared with their checksums when
+    this returns: until `begun.wait()` does, nothing is to be answered from the bundle.
+    """
+    found = checking(directory) if begun is None else begun
+    manifest = found.wait(but=LATE if begun else ())
     if manifest.get("format") != FORMAT:
         raise Damaged(f"{directory} has format {manifest.get('format')!r}, want {FORMAT}")
     try:
@@ -153,6 +158,7 @@ def open_bundle(directory: Path) -> Bundle:
         )
         _check(bundle)
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        found.wait()  # what is damaged says that better
         says = f"{type(error).__name__}: {error}"
         raise Damaged(f"{directory} is not a bundle: {says}") from error
     return bundle
@@ -162,6 +168,9 @@ _ARRAYS = ("lists_products", "lists_scores", "similar_products", "similar_scores
 _TOGETHER = ("together_products", "together_scores")
 _SLOTS = "customers_slots.npy"
 _BOUGHT = ("bought_starts", "bought_products", "bought_days", "bought_orders")
+LATE = frozenset(  # large, and only looked up in: whatever stands in them does no harm till then
+    f"{name}.npy" for name in (*_ARRAYS, *_TOGETHER, *_BOUGHT) if name != "popular"
+)
 _CLOCK = tuple(f"clock_{name}" for name in Clock._fields)
 
 

@@ -9,6 +9,8 @@ import sys
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+LATE = 5.0  # seconds
+
 
 def main() -> int:
     """Serve until told to stop; 2 for settings that cannot be meant."""
@@ -60,8 +62,10 @@ def main() -> int:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=round(settings.shutdown_seconds) or 1,
     )
-    # A tenth of a second that the first who asks for /metrics would make everybody wait.
-    late = threading.Thread(target=importlib.import_module, args=("serving.exposition",))
+    # A tenth of a second that the first who asks for /metrics would make everybody wait; after
+    # the start, which it would make longer.
+    late = threading.Timer(LATE, importlib.import_module, args=("serving.exposition",))
+    late.daemon = True
     late.start()
     server = Leaving(config, drain=settings.drain_seconds, leaves=leaves)
     with contextlib.suppress(KeyboardInterrupt):

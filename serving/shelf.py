@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.artifact import checking
 from features.columns import numbers
 from models.bundle import Bundle, open_bundle
 from models.bundling.resident import resident
@@ -87,10 +88,18 @@ class Shelf:
 
 def put_up(directory: Path) -> Shelf:
     """Open, verify and lay out a bundle; meant for a thread beside the one that answers."""
+    begun = checking(directory)
     with ThreadPoolExecutor(1) as beside:  # while checksums are compared
         compiled = beside.submit(warm)
-        bundle = open_bundle(directory)
+        bundle = open_bundle(directory, begun)
         compiled.result()
+    try:
+        return _laid_out(bundle)
+    finally:
+        begun.wait()  # raises where the lists are not what was published
+
+
+def _laid_out(bundle: Bundle) -> Shelf:
     products = catalogue(bundle.products)
     product_ids = [id for block in _blocks(bundle.products["product_id"]) for id in block]
     named = [title for block in _blocks(bundle.products["title"]) for title in block]

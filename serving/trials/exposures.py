@@ -175,9 +175,12 @@ class Exposures:
 
     def _turn(self, *, found: bool = False) -> None:
         """Turn every journal that nobody writes to parquet; answers are flushed in between."""
+        self._close()
+        if not any(self.folder.glob(f"*{ENDING}")):
+            self._fault("turn", None)
+            return
         from serving.trials.rows import turn  # Arrow, when it is needed
 
-        self._close()
         try:
             for path in left(self.folder):
                 torn = turn(path, pause=self._pause)
