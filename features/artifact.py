@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import mmap
 import os
 import shutil
 import sys
@@ -48,11 +47,8 @@ def digest(value: Any) -> str:
 
 def sha256(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return hashlib.sha256().hexdigest()  # what is empty cannot be mapped
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:  # not copied
-            return hashlib.sha256(mapped).hexdigest()
+    with path.open("rb") as file:  # read, not mapped: who truncates a mapped file ends the process
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sums(paths: Iterable[Path]) -> dict[Path, str]:
@@ -165,7 +161,10 @@ class Checking:
             raise self._trouble
         for name, sum in self._sums.items():
             if name not in but and sum.result() != self._manifest["files"][name]["sha256"]:
-                raise Damaged(f"{self.directory / name} is not what its manifest says")
+                for other in self._sums.values():
+                    other.cancel()
+                self._trouble = Damaged(f"{self.directory / name} is not what its manifest says")
+                raise self._trouble
         return self._manifest
 
 
