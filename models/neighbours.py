@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from models.rank import CELLS, greatest
+from models.rank import CELLS
+from models.ranking.few import greatest
 from models.scorer import (
     Arrays,
     Codes,

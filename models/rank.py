@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from models.ranking.few import few, padding
 from models.scorer import Codes, Factored, History, ModelError, Scorer, Scores
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ CELLS = 1 << 20  # scores in a block: 4 MiB
 MANY = 1 << 21  # from so many scores on, compiled code is worth its start
 ROWS = 4096  # rows whose factors are found at once
 BLOCK = 1 << 23  # scores that a model gives at once: 32 MiB
-FEW = 64  # up to here a row's candidates are cheaper sorted than cut down first
 
 
 class Ranked(NamedTuple):
@@ -55,7 +55,7 @@ def rank(
             one = best_of_each(ready, cast(Factored, scorer), [history], k, drop_seen, without)
             if one is not None and not one.hard[0]:
                 return Ranked(one.codes, one.scores)
-    best = _padding(history.rows, k)
+    best = Ranked(*padding(history.rows, k))
     known = np.flatnonzero(np.diff(history.weights.indptr))
     if isinstance(scorer, Factored):
         right, step = _Right(scorer.product_factors, len(known), k, among, without), ROWS
@@ -110,15 +110,15 @@ def top_k(
     `seen`: CSR of the same shape, its entries are not allowed.
     """
     check(k, scores.shape, scores.shape[1], seen, among, without)
-    few, barred = _narrowed(scores.shape[1], among, without)
-    if few is not None:
-        best = top_k(scores[:, few], k, seen=None if seen is None else seen[:, few])
-        return Ranked(_back(best.codes, few), best.scores)
+    some, barred = _narrowed(scores.shape[1], among, without)
+    if some is not None:
+        best = top_k(scores[:, some], k, seen=None if seen is None else seen[:, some])
+        return Ranked(_back(best.codes, some), best.scores)
     if scores.size < MANY:
-        return _few(np.array(scores, dtype=np.float32, order="C"), k, seen, barred)
+        return Ranked(*few(np.array(scores, dtype=np.float32, order="C"), k, seen, barred))
     from models.ranking.many import by_scores, hidden
 
-    best = _padding(len(scores), k)
+    best = Ranked(*padding(len(scores), k))
     by_scores(scores, hidden(len(scores), barred, seen), *best)
     return best
 
@@ -145,13 +145,13 @@ class _Right:
     ) -> None:
         self.products = len(right)
         self.ready = _READY.get(id(right))
-        few, self.barred = _narrowed(len(right), among, without)
-        self.few, self.right = few, right
-        if few is not None and self.ready is None:
-            self.right = right[few]
-        elif few is not None:
-            self.barred, self.few = np.ones(len(right), np.bool_), None
-            self.barred[few] = False
+        some, self.barred = _narrowed(len(right), among, without)
+        self.some, self.right = some, right
+        if some is not None and self.ready is None:
+            self.right = right[some]
+        elif some is not None:
+            self.barred, self.some = np.ones(len(right), np.bool_), None
+            self.barred[some] = False
         self.many = self.ready is not None or rows * len(self.right) >= MANY
         if self.many and self.ready is None:
             from models.ranking.many import ready
@@ -160,17 +160,17 @@ class _Right:
 
     def best(self, left: Scores, k: int, seen: sp.csr_matrix | None) -> Ranked:
         check(k, (len(left), self.products), self.products, seen)
-        if self.few is not None and seen is not None:
-            seen = seen[:, self.few]
+        if self.some is not None and seen is not None:
+            seen = seen[:, self.some]
         if self.many:
             from models.ranking.many import by_factors, hidden
 
-            best = _padding(len(left), k)
+            best = Ranked(*padding(len(left), k))
             never = hidden(len(left), self.barred, seen)
             by_factors(left, self.right, never, *best, ready=self.ready)
         else:
-            best = _few(left @ self.right.T, k, seen, self.barred)
-        return best if self.few is None else Ranked(_back(best.codes, self.few), best.scores)
+            best = Ranked(*few(left @ self.right.T, k, seen, self.barred))
+        return best if self.some is None else Ranked(_back(best.codes, self.some), best.scores)
 
 
 _READY: dict[int, Coarse] = {}  # by the identity of the factors
@@ -205,14 +205,6 @@ def warm() -> None:
     prepare(np.random.default_rng(0).standard_normal((64, 16), dtype=np.float32))
 
 
-def greatest(values: Scores, k: int) -> npt.NDArray[np.bool_]:
-    """Which of at least k values are the k greatest; of equal ones the first."""
-    least = np.partition(values, len(values) - k)[len(values) - k]
-    keep: npt.NDArray[np.bool_] = values > least
-    keep[np.flatnonzero(values == least)[: k - int(keep.sum())]] = True
-    return keep
-
-
 def cosine(factors: Scores, products: Codes) -> Scores:
     """(len(products), products) cosines between rows of factors; 0 where a row is all zeros."""
     lengths = np.linalg.norm(factors, axis=1)
@@ -238,52 +230,6 @@ def check(
             raise ModelError(
                 f"codes must be from 0 to {products - 1}, got {np.min(some)} to {np.max(some)}"
             )
-
-
-def _few(
-    tile: Scores, k: int, seen: sp.csr_matrix | None, barred: npt.NDArray[np.bool_] | None
-) -> Ranked:
-    """The k best columns of each row of a tile, which it may write into."""
-    if barred is not None:
-        tile[:, barred] = -np.inf
-    if seen is not None:
-        tile[np.repeat(np.arange(len(tile)), np.diff(seen.indptr)), seen.indices] = -np.inf
-    tile[np.isnan(tile)] = -np.inf
-    rows, width = tile.shape
-    best = _padding(rows, k)
-    # A bound below the k-th best of each row: the k-th best of the maxima of disjoint groups.
-    group = width // max(4 * k, 128)
-    if group >= 2:
-        groups = width // group
-        maxima = tile[:, : groups * group].reshape(rows, group, groups).max(axis=1)
-        bound = np.partition(maxima, groups - k, axis=1)[:, groups - k]  # (rows,)
-    else:
-        bound = np.full(rows, -np.inf, dtype=np.float32)
-    np.maximum(bound, np.finfo(np.float32).min, out=bound)  # -inf is never a candidate
-    flat = np.flatnonzero((tile >= bound[:, None]).ravel())
-    row, column = np.divmod(flat, width) if rows > 1 else (np.zeros_like(flat), flat)
-    value = tile.ravel()[flat]
-    ends = np.searchsorted(row, np.arange(rows + 1))
-    many = np.flatnonzero(np.diff(ends) > k + FEW)
-    if len(many):  # many candidates, as where most scores are equal: cut each such row down
-        keep = np.ones(len(flat), dtype=bool)
-        for r in many:
-            part = slice(ends[r], ends[r + 1])
-            keep[part] = greatest(value[part], k)
-        row, column, value = row[keep], column[keep], value[keep]
-        ends = np.searchsorted(row, np.arange(rows + 1))
-    order = np.lexsort((column, -value, row))
-    place = np.arange(len(row)) - ends[row]  # rank in its row, after sorting
-    kept = place < k
-    row, order, place = row[kept], order[kept], place[kept]
-    best.codes[row, place] = column[order]
-    best.scores[row, place] = value[order]
-    return best
-
-
-def _padding(rows: int, k: int) -> Ranked:
-    """Nothing ranked yet."""
-    return Ranked(np.full((rows, k), -1, np.int32), np.full((rows, k), -np.inf, np.float32))
 
 
 def _narrowed(

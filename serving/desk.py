@@ -11,12 +11,12 @@ import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from features.assignment import Assigned
 from models.ranking.arrange import PLAIN
 from models.surfaces import Surface
 from serving.answers import Answer, ForCustomer, Model, Note
+from serving.asked import Asked
 from serving.at_once import Ranked
 from serving.interleaved import drafted
 from serving.metrics import Metrics
@@ -24,36 +24,22 @@ from serving.moment import Moment
 from serving.place import Place
 from serving.problems import Refused, shown
 from serving.questions import Question
-from serving.ranker import drops, rank
+from serving.ranker import rank
 from serving.rules.board import Board
 from serving.shelf import Shelf
 from serving.shopfile import ShopFile
-from serving.sources import Found, score, unlisted
+from serving.sources import Found
 from serving.state.person import EMPTY, Person
 from serving.state.store import Store
 from serving.stock import Stock
-from serving.terms import Counter, Terms
+from serving.terms import Counter
 from serving.trials.exposures import Exposures
-from serving.trials.plans import Assigned as In
 from serving.trials.plans import Plans, Serve, served
 from serving.trials.shown import Shown
-from serving.visit import Visit, codes_of, visit
+from serving.visit import codes_of, visit
 from serving.watch import Watch
 
 SIMILAR = Surface((("alike", 1.0),), bought="keep", fallback=())
-
-
-class Asked(NamedTuple):
-    """A question made ready on the event loop: `ranked` may then run in a thread."""
-
-    customer_id: str | None
-    question: Question
-    surface: Surface
-    visit: Visit
-    terms: Terms
-    assigned: tuple[In, ...] = ()
-    notes: tuple[Note, ...] = ()
-    other: Asked | None = None  # of an interleaved test: what the other arm answers
 
 
 @dataclass(slots=True)
@@ -144,29 +130,6 @@ class Desk:
         if terms.pinned:  # what is pinned is not alike
             terms = replace(terms, by=PLAIN, pinned=False)
         return Asked(None, question, SIMILAR, her, terms)
-
-    def scores(self, asked: Asked) -> bool:
-        """Whether the model has to score now for the answer."""
-        visit = asked.visit
-        return (bool(visit.since) or asked.question.seen == "keep") and (
-            any(name == "model" for name, _ in asked.surface.sources)
-            and unlisted(visit, drops(visit, asked.question))
-        )
-
-    async def scored(self, asked: Asked) -> Found | None:
-        """What the model scores now, with all who ask in this moment; None where it need not."""
-        if not self.scores(asked):
-            return None
-        return await self.moment.score(asked.visit, drop=drops(asked.visit, asked.question))
-
-    def scored_all(self, every: Sequence[Asked]) -> list[Found | None]:
-        """The same of many, at once."""
-        places = [place for place, asked in enumerate(every) if self.scores(asked)]
-        some = [(every[at].visit, drops(every[at].visit, every[at].question)) for at in places]
-        found: list[Found | None] = [None] * len(every)
-        for place, one in zip(places, score(some), strict=True):
-            found[place] = one
-        return found
 
     def ranked(self, asked: Asked, scored: Found | None = None) -> Ranked:
         """The products; of an interleaved test both arms' are ranked, and `finish` drafts."""

@@ -9,9 +9,11 @@ import msgspec
 from starlette.types import Scope
 
 from serving.answers import MOST_BATCH, MOST_CUSTOMERS, Answers, ForCustomer
+from serving.asked import Asked
 from serving.at_once import Ranked
-from serving.desk import Asked, Desk
+from serving.desk import Desk
 from serving.guard import Caller
+from serving.moment import scored
 from serving.questions import checked_id, from_body, from_query
 
 FEW = 4  # customers that are answered on the spot; more go to a thread, others need not wait
@@ -45,7 +47,7 @@ async def _many(desk: Desk, body: bytes, most: int) -> bytes:
     ask, question = from_body(body, most=most)
     if ask.products is not None:
         asked = desk.ask_session(ask.products, question, at=at)
-        ranked = desk.ranked(asked, await desk.scored(asked))
+        ranked = desk.ranked(asked, await desk.moment.scored(asked))
         return encode(desk.answer(asked, ranked, seconds=time.perf_counter() - began))
     id, model = desk.request_id(), desk.model
     parts: list[ForCustomer] = []
@@ -62,5 +64,4 @@ async def _many(desk: Desk, body: bytes, most: int) -> bytes:
 
 
 def _ranked(desk: Desk, every: list[Asked]) -> list[Ranked]:
-    scored = desk.scored_all(every)
-    return [desk.ranked(one, its) for one, its in zip(every, scored, strict=True)]
+    return [desk.ranked(one, its) for one, its in zip(every, scored(every), strict=True)]

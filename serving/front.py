@@ -15,20 +15,21 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.desk import Asked, Desk
+from serving.asked import Asked
+from serving.desk import Desk
 from serving.endpoints import encode
-from serving.guard import Caller, Edges, Guard, Load, merged, needed, request_id
+from serving.guard import Caller, Edges, Guard, Load, merged, needed
 from serving.guard.edges import MOST_HEADERS, MOST_PATH
 from serving.guard.headers import Given
 from serving.guard.load import SHED
 from serving.logs import Lines
 from serving.messages import JSON, Header, Headers, Reply, send_reply
-from serving.metrics import Metrics
 from serving.problems import MEDIA_TYPE, Refused
 from serving.problems import body as problem
 from serving.questions import checked_id, from_query
 from serving.sources import Found
 from serving.state.person import Person
+from serving.told import Told
 from serving.traces import Traces
 
 CUSTOMERS, RECOMMENDATIONS = "/v1/customers/", "/recommendations"
@@ -36,20 +37,6 @@ ROUTE = "/v1/customers/{customer_id}/recommendations"
 CALLER = "regulars.caller"
 UNSHED = frozenset({"/healthz", "/readyz", "/metrics"})
 _BEFORE, _BEHIND = CUSTOMERS.encode(), RECOMMENDATIONS.encode()
-
-
-class _Told:
-    """What is known of a request, for its answer's headers, the metrics, the log and the trace."""
-
-    __slots__ = ("began", "given", "id", "key", "method", "metrics", "own", "route", "shop",
-                 "status", "surface")  # fmt: skip
-
-    def __init__(self, given: Given, method: str, own: Headers, metrics: Metrics) -> None:
-        self.began = time.perf_counter()
-        self.given, self.method, self.own, self.metrics = given, method, own, metrics
-        self.id = request_id(given)
-        self.status, self.route = 500, "none"
-        self.shop = self.key = self.surface = ""
 
 
 class Front:
@@ -86,7 +73,7 @@ class Front:
         given = dict(headers)
         if b"content-length" in given or b"transfer-encoding" in given:
             return None
-        told = _Told(given, "GET", self.edges.headers(given), self.nobody)
+        told = Told(given, "GET", self.edges.headers(given), self.nobody)
         whole = True
         try:
             caller = self._admit(told, "storefront")
@@ -97,7 +84,7 @@ class Front:
                 person = desk.store.peek(checked_id("customer_id", customer))
                 if person is not None:
                     asked = self._ask(told, desk, customer, query, person)
-                    if not desk.scores(asked):
+                    if not asked.scores:
                         return self._answer(told, desk, asked)
                 scope[CALLER], whole = caller, False
                 return None
@@ -109,7 +96,7 @@ class Front:
             return self._failed(told)
         finally:
             if whole:
-                self._measure(told)
+                told.end(self.lines, self.traces)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request by ASGI."""
@@ -118,7 +105,7 @@ class Front:
             return
         given: Given = dict(scope["headers"])
         method, path = scope["method"], scope["path"]
-        told = _Told(given, method, self.edges.headers(given), self.nobody)
+        told = Told(given, method, self.edges.headers(given), self.nobody)
         customer = _customer(path) if method in ("GET", "HEAD") else None
         entered = False
         try:
@@ -139,7 +126,7 @@ class Front:
                 desk = self.desks[caller.shop]
                 person = await desk.person(checked_id("customer_id", customer))
                 asked = self._ask(told, desk, customer, scope["query_string"], person)
-                reply = self._answer(told, desk, asked, await desk.scored(asked))
+                reply = self._answer(told, desk, asked, await desk.moment.scored(asked))
                 await send_reply(send, reply)
                 return
             scope[CALLER] = caller
@@ -153,9 +140,9 @@ class Front:
         finally:
             if entered:
                 self.load.leave()
-            self._measure(told)
+            told.end(self.lines, self.traces)
 
-    def _admit(self, told: _Told, wanted: str, known: Caller | None = None) -> Caller:
+    def _admit(self, told: Told, wanted: str, known: Caller | None = None) -> Caller:
         """Who asks, where that is not known yet; raises Refused."""
         caller = known
         if caller is None:
@@ -165,14 +152,14 @@ class Front:
         told.metrics = self.desks[caller.shop].metrics
         return caller
 
-    def _ask(self, told: _Told, desk: Desk, customer: str, query: bytes, person: Person) -> Asked:
+    def _ask(self, told: Told, desk: Desk, customer: str, query: bytes, person: Person) -> Asked:
         """What the hot route's answer is made from."""
         told.route = ROUTE
         question = from_query(query)
         told.surface = question.surface
         return desk.ask(customer, question, person, at=time.time())
 
-    def _answer(self, told: _Told, desk: Desk, asked: Asked, scored: Found | None = None) -> Reply:
+    def _answer(self, told: Told, desk: Desk, asked: Asked, scored: Found | None = None) -> Reply:
         """The hot route's answer."""
         ranked = desk.ranked(asked, scored)
         answer = desk.answer(asked, ranked, seconds=time.perf_counter() - told.began)
@@ -188,7 +175,7 @@ class Front:
         ]
         return Reply(200, head, content)
 
-    async def _pass(self, told: _Told, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, told: Told, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the app answer."""
         told.id = told.id or self._name()
         passed = _Passed(send, [(b"x-request-id", told.id.encode()), *told.own])
@@ -199,12 +186,12 @@ class Front:
             found = scope.get("route")
             told.route = "none" if found is None else found.path_format
 
-    def _shed(self, told: _Told) -> Reply:
+    def _shed(self, told: Told) -> Reply:
         """Turned away: there is too much to do."""
         told.status = SHED.status
         return SHED._replace(headers=[*SHED.headers, *told.own])
 
-    def _refused(self, told: _Told, error: Refused) -> Reply:
+    def _refused(self, told: Told, error: Refused) -> Reply:
         """A refusal as problem+json."""
         told.status, told.id = error.status, told.id or self._name()
         content = problem(error.status, error.detail, error.parameter)
@@ -218,40 +205,13 @@ class Front:
         ]
         return Reply(error.status, head, content)
 
-    def _failed(self, told: _Told) -> Reply:
+    def _failed(self, told: Told) -> Reply:
         """What must not happen, logged."""
         told.id = told.id or self._name()
         _LOG.exception("%s failed", ROUTE, extra={"request_id": told.id})
         reply = self._refused(told, Refused(500, "the server failed; its log says why"))
         told.status = 500
         return reply
-
-    def _measure(self, told: _Told) -> None:
-        """Count a finished request; write its line and its trace where they are wanted."""
-        seconds = time.perf_counter() - told.began
-        told.metrics.request(told.route, told.status, seconds)
-        if self.lines.worth(told.status, seconds):
-            self.lines.write(
-                told.status,
-                seconds,
-                request_id=told.id,
-                method=told.method,
-                route=told.route,
-                shop=told.shop,
-                key=told.key,
-                surface=told.surface,
-            )
-        if self.traces is not None:
-            self.traces.request(
-                told.given,
-                method=told.method,
-                route=told.route,
-                status=told.status,
-                seconds=seconds,
-                shop=told.shop,
-                surface=told.surface,
-                request_id=told.id or "",
-            )
 
     def _name(self) -> str:
         """A name for a request that is not an answer's."""

@@ -11,6 +11,11 @@ from serving.questions import Question
 from serving.visit import NOTHING, Visit, ascending, codes_of
 
 
+def drops(visit: Visit, question: Question) -> bool:
+    """Whether what is in her published history is ruled out."""
+    return (question.seen or visit.shelf.bundle.seen) == "drop"
+
+
 def hidden(visit: Visit, question: Question, surface: Surface, *, drop: bool) -> Codes:
     """Ascending codes; drop: her published history too."""
     parts = _parts(visit, question, surface, drop)

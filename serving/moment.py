@@ -7,9 +7,10 @@ event loop's next turn share one. Nobody waits for others to come.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+from serving.asked import Asked
 from serving.sources import Found, score
-from serving.visit import Visit
 
 MOST = 32  # visits that share a pass; others are answered between two of them
 
@@ -20,27 +21,39 @@ class Moment:
     __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Visit, bool, asyncio.Future[Found]]] = []
+        self._waiting: list[tuple[Asked, asyncio.Future[Found]]] = []
 
-    async def score(self, visit: Visit, *, drop: bool) -> Found:
-        """As `sources.score` of this one; raises what that raises."""
+    async def scored(self, asked: Asked) -> Found | None:
+        """What the model finds for her now; None where it need not look. Raises what it raises."""
+        if not asked.scores:
+            return None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Found] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._score)
-        self._waiting.append((visit, drop, future))
+        self._waiting.append((asked, future))
         return await future
 
     def _score(self) -> None:
         some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._score)
-        some = [one for one in some if not one[2].done()]  # whoever left needs nothing
+        some = [one for one in some if not one[1].done()]  # whoever left needs nothing
         try:
-            found = score([(visit, drop) for visit, drop, _ in some])
+            found = score([(asked.visit, asked.drop) for asked, _ in some])
         except Exception as error:
-            for _, _, future in some:
+            for _, future in some:
                 future.set_exception(error)
             return
-        for (_, _, future), one in zip(some, found, strict=True):
+        for (_, future), one in zip(some, found, strict=True):
             future.set_result(one)
+
+
+def scored(every: Sequence[Asked]) -> list[Found | None]:
+    """The same of many that need not be waited for."""
+    found: list[Found | None] = [None] * len(every)
+    places = [place for place, asked in enumerate(every) if asked.scores]
+    best = score([(every[place].visit, every[place].drop) for place in places])
+    for place, one in zip(places, best, strict=True):
+        found[place] = one
+    return found

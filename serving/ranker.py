@@ -17,14 +17,13 @@ import numpy as np
 from models.ranking.arrange import PLAIN, arrange, blend, boosted
 from models.scorer import Codes, Scores
 from models.surfaces import Surface
-from serving.answers import Explain, Note
 from serving.at_once import Ranked, at_once
-from serving.hiding import hidden
-from serving.problems import shown
+from serving.hiding import drops, hidden
 from serving.questions import Question
 from serving.reasons import items
 from serving.sources import Found, deeper, find
 from serving.stock import substitutes
+from serving.telling import explained, notes
 from serving.terms import Terms
 from serving.trials.explore import WIDER, draw
 from serving.visit import NOTHING, Visit
@@ -40,11 +39,6 @@ class Listed(NamedTuple):
     scores: Scores
     names: Sequence[str]
     origin: Codes | None = None
-
-
-def drops(visit: Visit, question: Question) -> bool:
-    """Whether what is in her published history is ruled out."""
-    return (question.seen or visit.shelf.bundle.seen) == "drop"
 
 
 def rank(
@@ -98,14 +92,12 @@ def rank(
     places = np.flatnonzero(placed[0] >= 0)
     chosen = placed[0, places].tolist()
     sources, scores = _origins(placed[:, places], lists)
-    explained = (
-        _explained(chosen, placed[:, places], found, terms, visit) if question.explain else None
-    )
-    answer = items(visit, chosen, scores, sources, instead=instead, explained=explained)
-    notes = _notes(visit, terms, n, own, len(answer))
+    parts = explained(chosen, placed[:, places], found, terms, visit) if question.explain else None
+    answer = items(visit, chosen, scores, sources, instead=instead, explained=parts)
+    told = notes(visit, terms, n, own, len(answer))
     if chances is None:
-        return Ranked(answer, not own, notes, chosen)
-    return Ranked(answer, not own, notes, chosen, *chances)
+        return Ranked(answer, not own, told, chosen)
+    return Ranked(answer, not own, told, chosen, *chances)
 
 
 def _merged(surface: Surface, found: dict[str, Found]) -> Listed:
@@ -250,39 +242,3 @@ def _substituted(visit: Visit, codes: Codes, terms: Terms) -> tuple[Codes, dict[
                 at_hand.add(other)
                 codes[place] = other
     return codes, instead
-
-
-def _explained(
-    chosen: list[int], placed: Codes, found: dict[str, Found], terms: Terms, visit: Visit
-) -> dict[int, Explain]:
-    """The parts of each score."""
-    explained = {}
-    for column, code in enumerate(chosen):
-        ranks = {
-            name: int(places[0]) + 1
-            for name, one in found.items()
-            if len(places := np.flatnonzero(one.codes == code))
-        }
-        explained[code] = Explain(
-            sources=ranks,
-            boost=1.0 if terms.boost is None else float(terms.boost[code]),
-            pinned=bool(placed[1, column] < 0),
-            since=bool(visit.since),
-            shown_before=terms.times.get(code, 0),
-        )
-    return explained
-
-
-def _notes(visit: Visit, terms: Terms, n: int, own: int, found: int) -> list[Note]:
-    """What narrowed the answer more than the caller may have meant."""
-    notes = [
-        Note("unknown_value", f"no product has the {name} {shown(value)}")
-        for name, value in terms.allowed.unknown
-    ]
-    if 0 < own < found:
-        detail = f"{found - own} of {n} are of the fallback, the surface's sources had no more"
-        notes.append(Note("filled", detail))
-    if found < n:
-        detail = f"{found} of {n}: no other product is available and passes the rest"
-        notes.append(Note("too_few", detail))
-    return notes

@@ -20,7 +20,7 @@ from serving.messages import Reply
 from serving.problems import MEDIA_TYPE
 from serving.problems import body as problem
 
-MOST_HEAD = 64 * 1024  # bytes, beside the piece that arrived last
+MOST_HEAD = 64 * 1024  # bytes, beside the piece that it began in
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -86,16 +86,16 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; a head that arrives whole costs one look."""
+        before = self.scope
         super().data_received(data)
         scope = self.scope
-        if scope is not None and "method" not in scope:  # its head is not whole
-            self.head += len(data)
-            if self.head > MOST_HEAD and not self.transport.is_closing():
-                self._flush()
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
-        elif self.head:
-            self.head = 0
+        if scope is None or "method" in scope:
+            return
+        self.head = self.head + len(data) if scope is before else 0  # its head is not whole
+        if self.head > MOST_HEAD and not self.transport.is_closing():
+            self._flush()
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP request is told as every other error is."""

@@ -19,7 +19,8 @@ from serving.rules.routes import ListedRule, described, encode
 from serving.rules.rule import MOST_RULES, Id, Rule, checked, checked_id
 
 if TYPE_CHECKING:
-    from serving.desk import Asked, Desk
+    from serving.asked import Asked
+    from serving.desk import Desk
     from serving.guard import Caller
 
 MOST_TRIED = 10
