@@ -27,6 +27,8 @@ log = logging.getLogger("regulars")
 
 MOST = 100_000  # answers that wait for the disk; what comes then is dropped and counted
 AT_ONCE = 4_096  # answers between two calls of fdatasync
+BUSY = 1_000.0  # answers a second from which on a journal is turned later,
+MUCH = 5  # unless it is so many times as long or as old as it should be
 
 _encode = msgspec.json.Encoder().encode
 
@@ -130,12 +132,17 @@ class Exposures:
     def _run(self) -> None:
         self._turn(found=True)
         while not self._stop.wait(self.every):
+            before = self.written
             self._flush()
             journal = self._journal
-            if journal and (
-                journal.lines >= self.answers or time.monotonic() - self._opened >= self.seconds
-            ):
-                self._turn()
+            if journal is None:
+                continue
+            age = time.monotonic() - self._opened
+            if journal.lines >= self.answers or age >= self.seconds:
+                busy = self.written - before >= BUSY * self.every  # who waits for answers, first
+                overdue = journal.lines >= MUCH * self.answers or age >= MUCH * self.seconds
+                if overdue or not busy:
+                    self._turn()
         self._end()
 
     def _end(self) -> None:

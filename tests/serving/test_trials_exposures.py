@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.schemas import EXPOSURES
+from serving.trials import exposures
 from serving.trials.exposures import Exposures
 from serving.trials.journal import Journal
 from serving.trials.plans import INTERLEAVED, Assigned, Serve
@@ -158,10 +159,25 @@ def test_what_is_flushed_is_on_the_disk_within_a_moment_and_turned_now_and_then(
         log.add(*answer(f"r{n}"))
         if n % 50 == 49:
             wait(lambda n=n: log.written == n + 1)  # type: ignore[misc]
-    wait(lambda: len(list(tmp_path.glob("*.parquet"))) > 1)
+            wait(lambda n=n: len(list(tmp_path.glob("*.parquet"))) == n // 50 + 1)  # type: ignore[misc]
     log.close()
     assert Counter(logged(tmp_path)["request_id"].to_pylist()) == {f"r{n}": 2 for n in range(200)}
     assert not list(tmp_path.glob("*.jsonl"))
+
+
+def test_a_journal_is_turned_later_where_much_is_asked_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposures, "BUSY", 0.0)  # busy even where nothing is asked
+    log = Exposures(tmp_path, every=0.01, answers=10)
+    log.start()
+    for n in range(10 * exposures.MUCH):
+        assert not list(tmp_path.glob("*.parquet"))
+        log.add(*answer(f"r{n}"))
+        wait(lambda n=n: log.written == n + 1)  # type: ignore[misc]
+    wait(lambda: bool(list(tmp_path.glob("*.parquet"))))
+    log.close()
+    assert logged(tmp_path).num_rows == 2 * 10 * exposures.MUCH
 
 
 def test_a_journal_is_turned_after_so_many_seconds(tmp_path: Path) -> None:
