@@ -42,6 +42,7 @@ HERE = ROOT / "benchmarks"
 sys.path[0] = str(ROOT)  # run as a script, benchmarks/features.py would stand before features
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "true"}
 
+PAUSE = 2.0  # seconds after a round, for what a server has put off
 MOST_ASKED = 100_000  # customers, each asked once before any is asked again
 SERVER = ["--http", "httptools", "--loop", "uvloop", "--ws", "none", "--log-level", "warning"]
 SERVER += ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=30"]
@@ -97,6 +98,7 @@ def main() -> None:
         for _ in range(given.rounds):
             for server in servers:
                 server.results.append(load(server, folder, given))
+                time.sleep(PAUSE)
         report(servers, given)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from features.assignment import Assigned
 from models.ranking.arrange import PLAIN
 from models.surfaces import Surface
-from serving.answers import Answer, ForCustomer, Model, Note
+from serving.answers import Answer, ForCustomer, Note
 from serving.asked import Asked
 from serving.at_once import Ranked
 from serving.interleaved import drafted
@@ -87,9 +87,20 @@ class Desk:
         found = self.store.peek(customer_id)
         return await self.store.person(customer_id) if found is None else found
 
-    def ask(self, customer_id: str, question: Question, person: Person, *, at: float) -> Asked:
-        """Everything that a customer's answer is made from."""
-        shelf = self.watch.take()
+    def ask(
+        self,
+        customer_id: str,
+        question: Question,
+        person: Person,
+        *,
+        at: float,
+        shelf: Shelf | None = None,
+    ) -> Asked:
+        """Everything that a customer's answer is made from.
+
+        shelf: what an answer for many took: another bundle may come into use between two of them.
+        """
+        shelf = shelf or self.watch.take()
         surface, notes = self._surface(question.surface)
         row = shelf.row(customer_id)
         assigned = self.plans.assigned(customer_id, question.surface, at)
@@ -169,11 +180,6 @@ class Desk:
         tests, ranked = self._finish(asked, ranked, id)
         hers = asked.customer_id or ""
         return ForCustomer(hers, tests, ranked.items, ranked.fallback, ranked.warnings)
-
-    @property
-    def model(self) -> Model:
-        """The model that serves."""
-        return self.watch.take().model
 
     def _asked(
         self,

@@ -49,18 +49,20 @@ async def _many(desk: Desk, body: bytes, most: int) -> bytes:
         asked = desk.ask_session(ask.products, question, at=at)
         ranked = desk.ranked(asked, await desk.moment.scored(asked))
         return encode(desk.answer(asked, ranked, seconds=time.perf_counter() - began))
-    id, model = desk.request_id(), desk.model
+    id, shelf = desk.request_id(), desk.watch.take()
     parts: list[ForCustomer] = []
     customers = ask.customers or ()
     for start in range(0, len(customers), BLOCK):
         block = customers[start : start + BLOCK]
-        every = [desk.ask(one, question, await desk.person(one), at=at) for one in block]
+        every = [
+            desk.ask(one, question, await desk.person(one), at=at, shelf=shelf) for one in block
+        ]
         if len(every) > FEW:
             found = await asyncio.to_thread(_ranked, desk, every)
         else:
             found = _ranked(desk, every)
         parts += [desk.part(id, one, it) for one, it in zip(every, found, strict=True)]
-    return encode(Answers(id, model, question.surface, parts))
+    return encode(Answers(id, shelf.model, question.surface, parts))
 
 
 def _ranked(desk: Desk, every: list[Asked]) -> list[Ranked]:

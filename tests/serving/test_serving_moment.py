@@ -17,9 +17,10 @@ from serving.sources import score
 VISITS = [["p1"], ["p2", "p4"], ["p1", "p3", "p5"], ["p8"], ["p4"], ["p1"], ["nothing"]]
 
 
-async def ask(app: Any, visit: list[str], **more: object) -> dict[str, Any]:
+async def ask(app: Any, visit: list[str] | None, **more: object) -> dict[str, Any]:
     """One POST by ASGI, on the loop that runs."""
-    body, sent = json.dumps({"products": visit, **more}).encode(), []
+    asked = more if visit is None else {"products": visit, **more}
+    body, sent = json.dumps(asked).encode(), []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -129,3 +130,35 @@ def test_two_bundles_are_not_mixed_in_one_moment(run, publish, learned, bundles:
     first, late, after = run(swapped)
     assert late == first
     assert after["model"]["version"] == "2"
+
+
+def test_an_answer_for_many_is_of_one_bundle_though_another_comes_into_use(
+    run, publish, learned, monkeypatch
+):
+    customers = [f"c{i % 8}" for i in range(120)]  # more than a thread ranks at once
+
+    async def swapped(app):
+        desk = next(iter(app.desks.values()))
+        first = await ask(app, None, customers=customers[:8])
+        asked: list[str] = []
+
+        async def person(one: str) -> Any:
+            asked.append(one)
+            if len(asked) in (1, 60):
+                count = len(asked)
+                publish(recommender=learned("popularity"), version=f"{count + 1}")
+                await asyncio.to_thread(desk.watch.look)
+            return await desk.store.person(one)
+
+        monkeypatch.setattr(type(desk), "person", lambda _, one: person(one))
+        late = await ask(app, None, customers=customers[:100])
+        return first, late, await ask(app, None, customers=customers[:8])
+
+    first, late, after = run(swapped)
+    assert late["model"] == first["model"]
+    assert after["model"]["version"] == "61"
+    wanted = {one["customer_id"]: one["items"] for one in first["customers"]}
+    assert [one["items"] for one in late["customers"]] == [
+        wanted[one["customer_id"]] for one in late["customers"]
+    ]
+    assert wanted != {one["customer_id"]: one["items"] for one in after["customers"]}
