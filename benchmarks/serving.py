@@ -11,11 +11,11 @@ bare    hello as JSON, Starlette on the same uvicorn with the same options
 naive   FastAPI calling implicit's `recommend` for each request, the same options
 mlflow  `mlflow models serve` of the same model as a pyfunc
 
-All start before the first is asked; the rounds go over them in turn, and what is compared is the
-middle of the rounds' ratios: a machine's speed changes from minute to minute. The load comes from
-`benchmarks/load.py`, a closed loop in a process of its own. Where the machine has two cores or
-more, a server has the first for itself and the load the second: left to the scheduler, both may
-run on one for seconds, which halves any server's figure. BLAS has one thread in each.
+All start before the first is asked. The rounds are short and go over them in turn, and what is
+compared is the middle of the rounds' ratios: a shared machine's speed changes within seconds. The
+load comes from `benchmarks/load.py`, a closed loop in a process of its own. Where the machine has
+two cores or more, a server has the first for itself and the load the second: left to the scheduler,
+both may run on one for seconds, which halves any server's figure. BLAS has one thread in each.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ HERE = ROOT / "benchmarks"
 sys.path[0] = str(ROOT)  # run as a script, benchmarks/features.py would stand before features
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "true"}
 
-PAUSE = 2.0  # seconds after a round, for what a server has put off
+PAUSE = 1.0  # seconds after a round, for what a server has put off
 MOST_ASKED = 100_000  # customers, each asked once before any is asked again
 SERVER = ["--http", "httptools", "--loop", "uvloop", "--ws", "none", "--log-level", "warning"]
 SERVER += ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive=30"]
@@ -79,8 +79,8 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=100_000)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--without", nargs="*", default=[], help="servers to leave out")
     parser.add_argument("--folder", type=Path, help="keep what is made, and find it again")
     parser.add_argument("--json", type=Path)
@@ -276,6 +276,7 @@ def listed(folder: Path, asked: list[str], visits: list[list[str]]) -> list[Serv
             [{"path": "/v1" + path.format(id), "headers": key} for id in asked],
             headers=key,
         ),
+        Server("bare", [*uvicorn, "hello_app:app"], {}, [{"path": "/"}]),
         Server(
             "session",
             [sys.executable, "-m", "serving"],
@@ -285,7 +286,6 @@ def listed(folder: Path, asked: list[str], visits: list[list[str]]) -> list[Serv
             },
             [{"path": "/v1/recommendations", "body": {"products": visit}} for visit in visits],
         ),
-        Server("bare", [*uvicorn, "hello_app:app"], {}, [{"path": "/"}]),
         Server(
             "naive",
             [*uvicorn, "naive_app:app"],
@@ -355,6 +355,7 @@ def save_pyfunc(folder: Path) -> None:
     """The same model as MLflow serves it."""
     import warnings
 
+    shutil.rmtree(folder / "mlflow", ignore_errors=True)  # an earlier run's
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow
@@ -373,7 +374,7 @@ def load(server: Server, folder: Path, given: argparse.Namespace) -> dict[str, f
     asks.write_text(json.dumps(server.asks))
     command = [*ON_SECOND, sys.executable, str(HERE / "load.py"), "--port", str(server.port)]
     command += ["--requests", str(asks), "--connections", str(given.connections)]
-    command += ["--seconds", str(given.seconds)]
+    command += ["--seconds", str(given.seconds), "--warmup", "0.3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, float] = json.loads(done.stdout)
     if result["failed"]:
@@ -387,11 +388,14 @@ def load(server: Server, folder: Path, given: argparse.Namespace) -> dict[str, f
 
 def report(servers: list[Server], given: argparse.Namespace) -> None:
     """Ours beside each of the others, the middle of the rounds."""
-    ours, *others = servers
+    pairs = [(servers[0], other) for other in servers[1:]]
+    named = {server.name: server for server in servers}
+    if "session" in named and "bare" in named:
+        pairs.append((named["session"], named["bare"]))
     case = f"{given.customers:,} customers x {given.products:,} products"
     rows = []
-    print(f"\n{'middle of the rounds':24}{'ours':>10}{'other':>10}{'ratio':>9}")
-    for other in others:
+    print(f"\n{'middle of the rounds':28}{'one':>10}{'other':>10}{'ratio':>9}")
+    for ours, other in pairs:
         for what, unit in (("per_second", "requests/s"), ("p50_ms", "ms"), ("p99_ms", "ms")):
             one, two = ours.median(what), other.median(what)
             ratio = ours.beside(other, what)
@@ -399,7 +403,7 @@ def report(servers: list[Server], given: argparse.Namespace) -> None:
             name = what.removesuffix("_ms")
             rows.append(
                 {
-                    "case": f"{case}, {name}",
+                    "case": f"{case}, {ours.name}, {name}",
                     "ours": one,
                     "other": two,
                     "other_name": other.name,
@@ -407,7 +411,8 @@ def report(servers: list[Server], given: argparse.Namespace) -> None:
                     "unit": unit,
                 }
             )
-            print(f"{other.name + ', ' + name:24}{one:10,.2f}{two:10,.2f}{ratio:9.2f}")
+            label = f"{ours.name}, {other.name}, {name}"
+            print(f"{label:28}{one:10,.2f}{two:10,.2f}{ratio:9.2f}")
     if given.json:
         given.json.write_text(json.dumps(rows, indent=2) + "\n")
 

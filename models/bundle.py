@@ -164,6 +164,7 @@ def open_bundle(directory: Path, begun: Checking | None = None) -> Bundle:
     return bundle
 
 
+BLOCK = 1 << 11  # rows of lists whose codes are looked at at once
 _ARRAYS = ("lists_products", "lists_scores", "similar_products", "similar_scores", "popular")
 _TOGETHER = ("together_products", "together_scores")
 _SLOTS = "customers_slots.npy"
@@ -236,8 +237,10 @@ def _check(bundle: Bundle) -> None:
 def _check_codes(name: str, codes: Codes, least: int, products: int) -> None:
     if codes.dtype != np.int32:
         raise ValueError(f"{name} are {codes.dtype}, want int32")
-    if codes.size and not least <= int(codes.min()) <= int(codes.max()) < products:
-        raise ValueError(f"{name} names products beyond the {products} there are")
+    for start in range(0, len(codes), BLOCK):  # each block is read from memory once
+        some = codes[start : start + BLOCK]
+        if some.size and not least <= int(some.min()) <= int(some.max()) < products:
+            raise ValueError(f"{name} names products beyond the {products} there are")
 
 
 def _plain(recommender: Recommender) -> pa.Array:

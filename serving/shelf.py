@@ -89,12 +89,15 @@ class Shelf:
 def put_up(directory: Path) -> Shelf:
     """Open, verify and lay out a bundle; meant for a thread beside the one that answers."""
     begun = checking(directory)
-    with ThreadPoolExecutor(1) as beside:  # while checksums are compared
-        compiled = beside.submit(warm)
-        bundle = open_bundle(directory, begun)
-        compiled.result()
     try:
-        return _laid_out(bundle)
+        with ThreadPoolExecutor(1) as beside:
+            compiled = beside.submit(warm)
+            bundle = open_bundle(directory, begun)
+            prepared = beside.submit(bundle.recommender.prepare)
+            shelf = _laid_out(bundle)
+            compiled.result()
+            prepared.result()
+        return shelf
     finally:
         begun.wait()  # raises where the lists are not what was published
 
@@ -129,7 +132,6 @@ def _laid_out(bundle: Bundle) -> Shelf:
         personal=kind != "popularity",
     )
     products.allowed(Filters())
-    bundle.recommender.prepare()
     resident(
         (
             shelf.lists_products,
