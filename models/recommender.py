@@ -206,7 +206,7 @@ class Recommender:
     def rank_each(self, histories: Sequence[History], k: int, *, seen: Seen) -> list[Ranked]:
         """As `rank` each of these, of one row, among all products; together where that is faster.
 
-        What is ranked is the same, in what order they are given and beside whom.
+        What each gets does not depend on who is beside her.
         """
         if self._retrieval is not None or len(histories) == 1:
             return [self.rank(history, k, seen=seen) for history in histories]

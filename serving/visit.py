@@ -17,7 +17,7 @@ from serving.shelf import Shelf
 from serving.state.person import EMPTY, Person
 
 SESSION = 1800.0  # seconds without an event that end a visit
-FEW = 64
+FEW = 64  # codes up to which Python sorts faster than NumPy begins
 NOTHING: Codes = np.empty(0, np.int32)
 
 
